@@ -10,7 +10,7 @@ pub mod binding;
 mod encoding;
 pub mod names;
 pub mod recipients;
-//pub mod resources;
+pub mod resources;
 pub mod sealed;
 mod secret_bytes;
 //pub mod template;

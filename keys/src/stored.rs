@@ -1,0 +1,140 @@
+//! A private sealing key as the Secret that stores it in the controller's namespace.
+//!
+//! The Secret is immutable and named after the UID of its `SealingKey`, so that two writers cannot make two keys for one.
+
+use bulla_shared::age::{Algorithm, Fingerprint, Identity};
+use bulla_shared::binding::time_text;
+use bulla_shared::resources::{IDENTITY_KEY, SEALING_KEY_LABEL};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+use thiserror::Error;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// Annotation with the time when the key was made: it outlives the `SealingKey`, and a backup restores it.
+pub const CREATED_ANNOTATION: &str = "bulla.dev/created";
+
+/// Type of the Secret.
+pub const SECRET_TYPE: &str = "bulla.dev/sealing-key";
+
+/// A private key with its record.
+#[derive(Debug)]
+pub struct StoredKey {
+    /// Name of the Secret.
+    pub name: String,
+    /// The private key.
+    pub identity: Identity,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// Why a labelled Secret is no sealing key. Holds nothing of its data.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StoredKeyError {
+    /// There is no data under the key `identity`.
+    #[error("the Secret has no data key {IDENTITY_KEY}")]
+    NoIdentity,
+    /// The data is not one age identity.
+    #[error("the data key {IDENTITY_KEY} does not hold exactly one age identity")]
+    Identity,
+    /// The time annotation is missing or malformed.
+    #[error("the annotation {CREATED_ANNOTATION} is not a time like 2026-11-23T06:50:00Z")]
+    Created,
+}
+
+impl StoredKey {
+    /// Generates a private key for the `SealingKey` of this UID.
+    #[must_use]
+    pub fn generate(uid: &str, algorithm: Algorithm, created: Timestamp) -> Self {
+        Self { name: uid.to_owned(), identity: Identity::generate(algorithm), created }
+    }
+
+    /// Reads a labelled Secret, and overwrites its data.
+    pub fn from_secret(mut secret: Secret) -> Result<Self, StoredKeyError> {
+        let bytes = secret.data.as_mut().and_then(|data| data.get_mut(IDENTITY_KEY)).ok_or(StoredKeyError::NoIdentity)?;
+        let bytes = Zeroizing::new(std::mem::take(&mut bytes.0));
+        for (_, other) in secret.data.iter_mut().flatten() {
+            other.0.zeroize();
+        }
+        let text = str::from_utf8(&bytes).map_err(|_| StoredKeyError::Identity)?;
+        let identities = bulla_shared::age::parse_identity_file(text).map_err(|_| StoredKeyError::Identity)?;
+        let [identity] = <[Identity; 1]>::try_from(identities).map_err(|_| StoredKeyError::Identity)?;
+        let annotations = secret.metadata.annotations.unwrap_or_default();
+        let created = annotations.get(CREATED_ANNOTATION).and_then(|text| text.parse().ok()).ok_or(StoredKeyError::Created)?;
+        Ok(Self { name: secret.metadata.name.unwrap_or_default(), identity, created })
+    }
+
+    /// Full SHA-256 of the recipient.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.identity.recipient().fingerprint()
+    }
+
+    /// The Secret as JSON, ready to be created.
+    #[must_use]
+    pub fn to_json(&self, namespace: &str) -> Zeroizing<Vec<u8>> {
+        let text = self.identity.to_text();
+        let frame = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": self.name,
+                "namespace": namespace,
+                "labels": {SEALING_KEY_LABEL: self.fingerprint().id().to_string()},
+                "annotations": {CREATED_ANNOTATION: time_text(&self.created)},
+            },
+            "type": SECRET_TYPE,
+            "immutable": true,
+        })
+        .to_string();
+        // The identity is Bech32, so it needs no escaping; the capacity is exact, so no copy of it is left behind.
+        let data = [r#","stringData":{""#, IDENTITY_KEY, r#"":""#];
+        let end = [r#""}}"#];
+        let length = frame.len() + text.len() + data.iter().chain(&end).map(|part| part.len()).sum::<usize>();
+        let mut json = Zeroizing::new(Vec::with_capacity(length));
+        json.extend_from_slice(frame.strip_suffix('}').expect("a JSON object ends in a brace").as_bytes());
+        for part in data.iter().copied().chain([text.as_str()]).chain(end) {
+            json.extend_from_slice(part.as_bytes());
+        }
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(change: impl FnOnce(&mut Secret)) -> Result<StoredKey, StoredKeyError> {
+        let key = StoredKey::generate("uid", Algorithm::Hybrid, "2026-11-23T06:50:00Z".parse().unwrap());
+        let mut secret: Secret = serde_json::from_slice(&key.to_json("bulla-system")).unwrap();
+        // What the API server does with stringData.
+        let data = secret.string_data.take().unwrap();
+        secret.data = Some(data.into_iter().map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes()))).collect());
+        change(&mut secret);
+        StoredKey::from_secret(secret)
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let key = secret(|_| ()).unwrap();
+        assert_eq!(key.name, "uid");
+        assert_eq!(time_text(&key.created), "2026-11-23T06:50:00Z");
+    }
+
+    #[test]
+    fn refuses_other_secrets() {
+        let data = |bytes: &[u8]| {
+            let bytes = bytes.to_vec();
+            move |secret: &mut Secret| {
+                secret.data = Some([(IDENTITY_KEY.to_owned(), k8s_openapi::ByteString(bytes))].into());
+            }
+        };
+        assert_eq!(secret(|secret| secret.data = None).unwrap_err(), StoredKeyError::NoIdentity);
+        assert_eq!(secret(data(b"\xff")).unwrap_err(), StoredKeyError::Identity);
+        assert_eq!(secret(data(b"AGE-SECRET-KEY-1")).unwrap_err(), StoredKeyError::Identity);
+        let two = [Identity::generate(Algorithm::X25519), Identity::generate(Algorithm::X25519)].map(|key| key.to_text().to_string());
+        assert_eq!(secret(data(two.join("\n").as_bytes())).unwrap_err(), StoredKeyError::Identity);
+        assert_eq!(secret(|secret| secret.metadata.annotations = None).unwrap_err(), StoredKeyError::Created);
+    }
+}

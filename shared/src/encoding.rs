@@ -111,3 +111,10 @@ pub(crate) fn hex_exact<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     Some(bytes)
 }
+
+/// Appends padded base64 to `out`, which must have room: nothing is reallocated, so nothing is left behind.
+pub(crate) fn encode_base64_padded(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + (bytes.len().div_ceil(3) * 4), 0);
+    STANDARD.encode_slice(bytes, &mut out[start..]).expect("the slice has the length of the text");
+}

@@ -6,7 +6,7 @@
 
 pub mod age;
 pub mod binding;
-//pub mod convert;
+pub mod convert;
 mod encoding;
 pub mod names;
 pub mod recipients;

@@ -1,1 +1,19 @@
-//! To be written.
+//! `bulla-controller`: opens `SealedSecret`s into Secrets.
+//!
+//! The way of an object: [`watch`] feeds [`index`] and [`queue`]; [`reconcile`] takes a key from the queue, asks [`plan`] (pure) what
+//! to do, and does it through [`api`]. [`sealing_keys`] does the same for keys, and fills the ring that everything opens with.
+
+pub mod api;
+pub mod index;
+pub mod plan;
+pub mod queue;
+pub mod reconcile;
+pub mod sealing_keys;
+pub mod status;
+pub mod watch;
+
+mod options;
+mod run;
+
+pub use options::Options;
+pub use run::main;

@@ -133,7 +133,8 @@ mod tests {
         assert_eq!(secret(|secret| secret.data = None).unwrap_err(), StoredKeyError::NoIdentity);
         assert_eq!(secret(data(b"\xff")).unwrap_err(), StoredKeyError::Identity);
         assert_eq!(secret(data(b"AGE-SECRET-KEY-1")).unwrap_err(), StoredKeyError::Identity);
-        let two = [Identity::generate(Algorithm::X25519), Identity::generate(Algorithm::X25519)].map(|key| key.to_text().to_string());
+        let two =
+            [Identity::generate(Algorithm::X25519), Identity::generate(Algorithm::X25519)].map(|key| key.to_text().to_string());
         assert_eq!(secret(data(two.join("\n").as_bytes())).unwrap_err(), StoredKeyError::Identity);
         assert_eq!(secret(|secret| secret.metadata.annotations = None).unwrap_err(), StoredKeyError::Created);
     }

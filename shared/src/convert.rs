@@ -1,6 +1,6 @@
 //! A Secret in plain, and the two pure ways: sealed into a `SealedSecret`, written as JSON for the API server.
 //!
-//! How a `SealedSecret` becomes plain again stands in `opening`.
+//! How a `SealedSecret` becomes plain again stands in [`crate::opening`].
 
 use std::collections::BTreeMap;
 
@@ -207,7 +207,9 @@ mod tests {
             type_: Some("Opaque".to_owned()),
             immutable: Some(true),
             labels: [("app", "db"), ("bulla.dev/secret", "owned")].map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            annotations: [(LAST_APPLIED[0], "{\"data\":{}}"), ("team", "a")].map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            annotations: [(LAST_APPLIED[0], "{\"data\":{}}"), ("team", "a")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             items: [item("empty", b""), item("binary", b"\xff\0"), item("password", b"hunter2")].into(),
         }
     }
@@ -222,9 +224,15 @@ mod tests {
     fn no_null_no_server_field_no_copy_of_the_plaintext() {
         let sealed = serde_json::to_value(seal(&secret(), ScopeKind::Strict).unwrap()).unwrap();
         let text = sealed.to_string();
-        assert!(!text.contains("null") && !text.contains("status") && !text.contains("last-applied") && !text.contains("bulla.dev/secret"));
+        assert!(
+            !text.contains("null")
+                && !text.contains("status")
+                && !text.contains("last-applied")
+                && !text.contains("bulla.dev/secret")
+        );
         assert_eq!(sealed["metadata"], serde_json::json!({"name": "db", "namespace": "prod"}));
-        let template = serde_json::json!({"metadata": {"labels": {"app": "db"}, "annotations": {"team": "a"}}, "immutable": true});
+        let template =
+            serde_json::json!({"metadata": {"labels": {"app": "db"}, "annotations": {"team": "a"}}, "immutable": true});
         assert_eq!(sealed["spec"]["template"], template);
         assert_eq!(sealed["spec"].as_object().unwrap().len(), 2);
     }
@@ -253,7 +261,8 @@ mod tests {
         assert_eq!(with(&minting, ScopeKind::Strict), Err(ConvertError::MintingType));
         let fill = |count: usize, length: usize| {
             move |secret: &mut PlainSecret| {
-                secret.items = (0..count).map(|n| (format!("i{n}").parse().unwrap(), SecretBytes::new(vec![0; length]))).collect();
+                secret.items =
+                    (0..count).map(|n| (format!("i{n}").parse().unwrap(), SecretBytes::new(vec![0; length]))).collect();
             }
         };
         assert_eq!(with(&fill(MAX_ITEMS + 1, 1), ScopeKind::Strict), Err(ConvertError::TooManyItems));

@@ -9,10 +9,11 @@ pub mod binding;
 pub mod convert;
 mod encoding;
 pub mod names;
+pub mod opening;
 pub mod recipients;
 pub mod resources;
 pub mod sealed;
 mod secret_bytes;
-//pub mod template;
+pub mod template;
 
 pub use secret_bytes::SecretBytes;

@@ -112,9 +112,8 @@ mod tests {
     fn reads_keys_and_states() {
         let recipient = Identity::generate(Algorithm::X25519).recipient().clone();
         let fingerprint = recipient.fingerprint();
-        let text = format!(
-            "# prod\r\n\n {recipient} \r\n# bulla: key={fingerprint} state=DecryptOnly since=2026-11-23T06:50:00Z\n"
-        );
+        let text =
+            format!("# prod\r\n\n {recipient} \r\n# bulla: key={fingerprint} state=DecryptOnly since=2026-11-23T06:50:00Z\n");
         let file: RecipientsFile = text.parse().unwrap();
         assert_eq!(file.recipients, [recipient]);
         assert_eq!(file.old[0].state, OldKeyState::DecryptOnly);

@@ -178,8 +178,8 @@ impl Private {
 
 #[expect(deprecated, reason = "aws-lc-rs takes the expanded form only; it goes as soon as that library takes a seed")]
 fn expand_mlkem(seed: &[u8; 64]) -> (Zeroizing<Vec<u8>>, Vec<u8>) {
-    use ml_kem::kem::KeyExport as _;
     use ml_kem::ExpandedKeyEncoding as _;
+    use ml_kem::kem::KeyExport as _;
     let mut seed = ml_kem::Seed::from(*seed);
     let key = DecapsulationKey768::from_seed(seed);
     seed.zeroize();

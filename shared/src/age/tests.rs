@@ -12,7 +12,9 @@ fn keys_have_one_text_each() {
         let recipient = identity.recipient().to_string();
         assert_eq!(recipient.parse::<Recipient>().unwrap(), *identity.recipient());
         assert!(!format!("{identity:?}").contains(&text[20..]));
-        for wrong in [recipient.to_uppercase(), format!("{recipient}q"), recipient[..recipient.len() - 1].to_owned(), String::new()] {
+        for wrong in
+            [recipient.to_uppercase(), format!("{recipient}q"), recipient[..recipient.len() - 1].to_owned(), String::new()]
+        {
             assert_eq!(wrong.parse::<Recipient>(), Err(KeyError::Recipient), "{wrong}");
         }
         assert_eq!(text.parse::<Recipient>(), Err(KeyError::IdentityAsRecipient));

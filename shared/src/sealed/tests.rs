@@ -45,7 +45,8 @@ fn forged(identity: &Identity, parts: impl FnOnce(&str, &str, &str) -> String) -
         String::from_utf8(bytes).unwrap()
     };
     let other = Identity::generate(Algorithm::X25519);
-    let mut bytes = [header::INTRO, &parts(&binding, &stanza(identity.recipient()), &stanza(other.recipient()))].concat().into_bytes();
+    let mut bytes =
+        [header::INTRO, &parts(&binding, &stanza(identity.recipient()), &stanza(other.recipient()))].concat().into_bytes();
     header::write_mac(&mut bytes, |covered| file_key.mac(covered));
     payload::encrypt(&file_key, b"value", &mut bytes);
     let value: SealedValue = to_base64_padded(&bytes).parse()?;
@@ -145,7 +146,8 @@ fn the_binding_cannot_be_exchanged() {
         let text = String::from_utf8_lossy(&value.bytes[..value.wraps[0].1.start]).into_owned();
         let changed = [text.replacen(from, to, 1).as_bytes(), &value.bytes[text.len()..]].concat();
         let item = if to == "item=user" { "user" } else { "password" };
-        let outcome = to_base64_padded(&changed).parse::<SealedValue>().and_then(|value| value.open(&place(item), &ring).map(drop));
+        let outcome =
+            to_base64_padded(&changed).parse::<SealedValue>().and_then(|value| value.open(&place(item), &ring).map(drop));
         assert_eq!(outcome, Err(error), "{to}");
     }
 }

@@ -1,0 +1,169 @@
+//! Writes and reads of Secrets that must not pass through a library's error handling: the API server's words may quote a value.
+//!
+//! What leaves this module of a failed write is the HTTP code and a fixed category.
+
+use bulla_shared::resources::{API_VERSION, SEALING_KEY_LABEL};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::client::Body;
+use kube::core::PartialObjectMeta;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Longest answer that is read: an object of the largest size, with room for managed fields.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Why a request to the API server failed, without any word of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The object is not there.
+    #[error("not found (404)")]
+    NotFound,
+    /// The object exists already, or is not the one that the write was meant for.
+    #[error("conflict (409)")]
+    Conflict,
+    /// The namespace is terminating.
+    #[error("the namespace is being deleted (403)")]
+    Terminating,
+    /// RBAC or an admission policy refuses.
+    #[error("forbidden (403)")]
+    Forbidden,
+    /// The API server refuses the content.
+    #[error("invalid (422)")]
+    Invalid,
+    /// Another code.
+    #[error("the API server answered {0}")]
+    Code(u16),
+    /// No answer, or none that can be read.
+    #[error("no usable answer from the API server")]
+    Transport,
+}
+
+impl ApiError {
+    /// Whether the same request may succeed later without a change of the objects.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Transport | Self::Conflict | Self::Terminating => true,
+            Self::Code(code) => code == 429 || code >= 500,
+            Self::NotFound | Self::Forbidden | Self::Invalid => false,
+        }
+    }
+}
+
+impl From<&kube::Error> for ApiError {
+    fn from(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::from_status(StatusCode::from_u16(status.code).unwrap_or_default(), false),
+            _ => Self::Transport,
+        }
+    }
+}
+
+impl ApiError {
+    fn from_status(code: StatusCode, terminating: bool) -> Self {
+        match code.as_u16() {
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            403 if terminating => Self::Terminating,
+            403 => Self::Forbidden,
+            422 => Self::Invalid,
+            code => Self::Code(code),
+        }
+    }
+}
+
+/// Metadata of one Secret, or none.
+///
+/// # RBAC: `secrets: get`
+pub async fn secret_head(client: &Client, namespace: &str, name: &str) -> Result<Option<PartialObjectMeta<Secret>>, ApiError> {
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+    match send(client, Method::GET, &path, Bytes::new(), METADATA_ONLY).await {
+        Ok(head) => Ok(Some(head)),
+        Err(ApiError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The Secrets that hold private keys, with their data.
+///
+/// # RBAC: `secrets: list` in the controller's namespace
+pub async fn key_secrets(client: &Client, namespace: &str) -> Result<Vec<Secret>, ApiError> {
+    #[derive(serde::Deserialize)]
+    struct List {
+        items: Vec<Secret>,
+    }
+    let path = format!("/api/v1/namespaces/{namespace}/secrets?labelSelector={SEALING_KEY_LABEL}");
+    Ok(send::<List>(client, Method::GET, &path, Bytes::new(), "application/json").await?.items)
+}
+
+/// One `SealedSecret` as it stands there, whatever its shape.
+///
+/// # RBAC: `sealedsecrets: get`
+pub async fn sealed_secret(client: &Client, namespace: &str, name: &str) -> Result<serde_json::Value, ApiError> {
+    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/sealedsecrets/{name}");
+    send(client, Method::GET, &path, Bytes::new(), "application/json").await
+}
+
+/// Creates a Secret; an existing one is a [`ApiError::Conflict`].
+///
+/// # RBAC: `secrets: create`
+pub async fn create_secret(
+    client: &Client,
+    namespace: &str,
+    json: Zeroizing<Vec<u8>>,
+) -> Result<PartialObjectMeta<Secret>, ApiError> {
+    let path = format!("/api/v1/namespaces/{namespace}/secrets?fieldManager=bulla-controller");
+    send(client, Method::POST, &path, Bytes::from_owner(json), METADATA_ONLY).await
+}
+
+/// Replaces a Secret; `json` carries the UID and resource version that it must still have.
+///
+/// # RBAC: `secrets: update`
+pub async fn replace_secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    json: Zeroizing<Vec<u8>>,
+) -> Result<PartialObjectMeta<Secret>, ApiError> {
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=bulla-controller");
+    send(client, Method::PUT, &path, Bytes::from_owner(json), METADATA_ONLY).await
+}
+
+async fn send<T: DeserializeOwned>(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    accept: &str,
+) -> Result<T, ApiError> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::ACCEPT, accept)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .map_err(|_| ApiError::Transport)?;
+    let response = client.send(request).await.map_err(|error| ApiError::from(&error))?;
+    let code = response.status();
+    let limited = http_body_util::Limited::new(response.into_body(), MAX_ANSWER);
+    let answer = limited.collect().await.map_err(|_| ApiError::Transport)?.to_bytes();
+    if code.is_success() {
+        return serde_json::from_slice(&answer).map_err(|_| ApiError::Transport);
+    }
+    Err(ApiError::from_status(code, is_terminating(&answer)))
+}
+
+/// Whether a refusal names the cause that a namespace on its way out gives; nothing else of the answer is looked at.
+fn is_terminating(answer: &[u8]) -> bool {
+    let status: Option<serde_json::Value> = serde_json::from_slice(answer).ok();
+    let causes = status.as_ref().and_then(|status| status["details"]["causes"].as_array());
+    causes.into_iter().flatten().any(|cause| cause["reason"] == "NamespaceTerminating")
+}

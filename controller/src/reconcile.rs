@@ -1,0 +1,304 @@
+//! The thin applier: one object from the queue, what [`plan`] says about it, done, and told in its status.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use bulla_keys::KeyRing;
+use bulla_shared::names::{Namespace, ObjectName};
+use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, open};
+use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource as _};
+use serde_json::json;
+use tracing::{debug, info, warn};
+
+use crate::api::{self, ApiError};
+use crate::index::{Index, Key, SealedHead, SecretHead};
+use crate::plan::{self, Stop, Write};
+use crate::queue::Queue;
+use crate::status::{self, Outcome};
+
+/// How often an unlabelled Secret that stands in the way is looked at again: it is not watched.
+const BLOCKER_POLL: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// All that reconciling needs.
+#[derive(Debug)]
+pub struct Reconciler {
+    /// Heads of the cluster.
+    pub index: Index,
+    /// Keys to reconcile.
+    pub queue: Queue<Key>,
+    /// Private keys; replaced whole when they change.
+    pub ring: RwLock<Arc<KeyRing>>,
+    failures: Mutex<HashMap<Key, u32>>,
+    jitter: RandomState,
+    client: Client,
+    recorder: Recorder,
+    namespace: String,
+    types: AllowedTypes,
+    config_hash: String,
+}
+
+impl Reconciler {
+    /// A reconciler that keeps its hands off `namespace`, where the private keys are.
+    #[must_use]
+    pub fn new(client: Client, recorder: Recorder, namespace: &str, types: AllowedTypes) -> Self {
+        Self {
+            index: Index::default(),
+            queue: Queue::default(),
+            ring: RwLock::default(),
+            failures: Mutex::default(),
+            jitter: RandomState::new(),
+            client,
+            recorder,
+            namespace: namespace.to_owned(),
+            config_hash: types.digest(),
+            types,
+        }
+    }
+
+    /// Works for ever on what the queue gives.
+    pub async fn work(&self) {
+        loop {
+            let key = self.queue.next().await;
+            match self.reconcile(&key).await {
+                Ok(Next::Wait) => self.forget_failures(&key),
+                Ok(Next::Look) => {
+                    self.forget_failures(&key);
+                    self.queue.add_after(key.clone(), BLOCKER_POLL);
+                }
+                Ok(Next::Retry) => self.retry(&key),
+                Err(error) => {
+                    warn!(object = %key, %error, "reconcile failed, will be tried again");
+                    self.retry(&key);
+                }
+            }
+            self.queue.done(&key);
+        }
+    }
+
+    fn forget_failures(&self, key: &Key) {
+        self.failures.lock().expect("no code panics while it counts").remove(key);
+    }
+
+    /// Doubles from 1 s to 5 min, less up to a half, so that many objects do not come back at once.
+    fn retry(&self, key: &Key) {
+        let mut failures = self.failures.lock().expect("no code panics while it counts");
+        let count = failures.entry(key.clone()).or_default();
+        let full = FIRST_RETRY.saturating_mul(1 << (*count).min(16)).min(LAST_RETRY);
+        *count = count.saturating_add(1);
+        let half = u32::try_from(self.jitter.hash_one((key, *count)) % 500).expect("below 500");
+        self.queue.add_after(key.clone(), full - full * half / 1000);
+    }
+
+    /// One pass over one object.
+    ///
+    /// # RBAC: `sealedsecrets: get`, `sealedsecrets/status: patch`, `secrets: get, create, update`, `events: create, patch`
+    async fn reconcile(&self, key: &Key) -> Result<Next, ApiError> {
+        let (Some(head), secret) = self.index.get(key) else { return Ok(Next::Wait) };
+        if head.metadata.deletion_timestamp.is_some() {
+            return Ok(Next::Wait);
+        }
+        if plan::is_applied(&head, secret.as_ref(), &self.config_hash) {
+            debug!(object = %key, "unchanged");
+            return Ok(Next::Wait);
+        }
+        let value = match api::sealed_secret(&self.client, &key.namespace, &key.name).await {
+            Ok(value) => value,
+            Err(ApiError::NotFound) => return Ok(Next::Wait),
+            Err(error) => return Err(error),
+        };
+        let Ok(sealed) = serde_json::from_value::<SealedSecret>(value) else {
+            return self.report(&head, Outcome::malformed(), &[]).await;
+        };
+        if sealed.spec.suspend || sealed.metadata.deletion_timestamp.is_some() {
+            return Ok(Next::Wait);
+        }
+        let head = SealedHead { status: sealed.status.clone().unwrap_or_default(), metadata: sealed.metadata.clone() };
+        let (Ok(namespace), Ok(name)) = (key.namespace.parse::<Namespace>(), key.name.parse::<ObjectName>()) else {
+            return self.report(&head, Outcome::malformed(), &[]).await;
+        };
+        let write = match plan::write(&sealed.metadata, secret.as_ref(), &self.namespace) {
+            Write::Stop(stop) => return self.report(&head, stop.into(), &[]).await,
+            write => write,
+        };
+        let ring = self.ring.read().expect("no code panics while it holds the ring").clone();
+        let types = &self.types;
+        let Opening { items, secret } = open(&namespace, &name, &sealed.spec, &*ring, types);
+        let outcome = match secret {
+            Err(refusal) => Outcome::from(&refusal),
+            Ok(plain) => self.apply(key, &sealed, plain, write).await,
+        };
+        self.report(&head, outcome, &items).await
+    }
+
+    async fn apply(
+        &self,
+        key: &Key,
+        sealed: &SealedSecret,
+        mut plain: bulla_shared::convert::PlainSecret,
+        write: Write,
+    ) -> Outcome {
+        let (namespace, name) = (&key.namespace, &key.name);
+        let written = match write {
+            Write::Stop(stop) => return stop.into(),
+            Write::Keep(secret) => Ok(*secret),
+            Write::Create => {
+                let metadata = plan::metadata(&mut plain, sealed, None);
+                match api::create_secret(&self.client, namespace, plain.to_json(&metadata)).await {
+                    Err(ApiError::Conflict) => return self.blocked(key, sealed).await,
+                    written => written.inspect(|_| info!(object = %key, "Secret created")),
+                }
+            }
+            Write::Replace(existing) => {
+                let metadata = plan::metadata(&mut plain, sealed, Some(&existing));
+                let json = plain.to_json(&metadata);
+                api::replace_secret(&self.client, namespace, name, json)
+                    .await
+                    .inspect(|_| info!(object = %key, "Secret replaced"))
+            }
+        };
+        match written {
+            Ok(secret) => Outcome::Ready(plan::applied_to(&sealed.metadata, &secret, &self.config_hash)),
+            Err(error) => Outcome::from_api(error),
+        }
+    }
+
+    /// A Secret is there that the watch does not show: without our label, or too new to have been seen.
+    async fn blocked(&self, key: &Key, sealed: &SealedSecret) -> Outcome {
+        match api::secret_head(&self.client, &key.namespace, &key.name).await {
+            Err(error) => Outcome::from_api(error),
+            Ok(secret) => match plan::write(&sealed.metadata, secret.as_ref(), &self.namespace) {
+                Write::Stop(stop) => stop.into(),
+                Write::Create | Write::Replace(_) | Write::Keep(_) => Outcome::from_api(ApiError::Conflict),
+            },
+        }
+    }
+
+    /// Writes the status if it says anything new.
+    async fn report(&self, head: &SealedHead, outcome: Outcome, items: &[ItemReport]) -> Result<Next, ApiError> {
+        let key = Key::of(&head.metadata);
+        let generation = head.metadata.generation.unwrap_or_default();
+        let status = status::status(&head.status, &outcome, items, generation, Timestamp::now());
+        if status != head.status {
+            self.write_status(head, &status).await?;
+            self.announce(head, &outcome).await;
+        }
+        Ok(match outcome {
+            Outcome::Ready(_) => Next::Wait,
+            Outcome::Stalled(reason) => {
+                warn!(object = %key, reason = reason.word, "{}", reason.message);
+                if Outcome::from(Stop::Foreign).word() == reason.word { Next::Look } else { Next::Wait }
+            }
+            Outcome::Retrying(_) => Next::Retry,
+        })
+    }
+
+    async fn write_status(&self, head: &SealedHead, status: &SealedSecretStatus) -> Result<(), ApiError> {
+        let key = Key::of(&head.metadata);
+        let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": replace(head, status)});
+        let api: Api<SealedHead> = Api::namespaced(self.client.clone(), &key.namespace);
+        let patched = api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let head = patched.map_err(|error| ApiError::from(&error))?;
+        // What the watch will show: known already, it is no news, and nothing is done twice.
+        self.index.lock().sealed.insert(key, head);
+        Ok(())
+    }
+
+    /// One event when an object stalls or changes why; none for success, which the status shows.
+    async fn announce(&self, head: &SealedHead, outcome: &Outcome) {
+        let before = head.status.conditions.iter().find(|condition| condition.r#type == "Ready");
+        let Outcome::Stalled(reason) = outcome else { return };
+        if before.is_some_and(|before| before.reason == reason.word) {
+            return;
+        }
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.word.to_owned(),
+            note: Some(reason.message.clone()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &head.object_ref(&())).await {
+            let error = ApiError::from(&error);
+            warn!(object = %Key::of(&head.metadata), %error, "event not recorded");
+        }
+    }
+
+    /// Takes a new ring, and wakes every object that is not Ready: a key that it waits for may be in it.
+    pub fn replace_ring(&self, ring: KeyRing) {
+        *self.ring.write().expect("no code panics while it holds the ring") = Arc::new(ring);
+        let waiting: Vec<Key> = {
+            let heads = self.index.lock();
+            heads.sealed.iter().filter(|(_, head)| !head.is_ready()).map(|(key, _)| key.clone()).collect()
+        };
+        for key in waiting {
+            self.queue.add(key);
+        }
+    }
+}
+
+/// A merge patch keeps what it does not name, so fields that are gone are named as null.
+fn replace(head: &SealedHead, status: &SealedSecretStatus) -> serde_json::Value {
+    let mut patch = serde_json::to_value(status).expect("a status is JSON");
+    let before = serde_json::to_value(&head.status).expect("a status is JSON");
+    for key in before.as_object().into_iter().flat_map(|before| before.keys()) {
+        if patch.get(key).is_none() {
+            patch[key] = serde_json::Value::Null;
+        }
+    }
+    patch
+}
+
+/// When an object is looked at again, if nothing changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Never.
+    Wait,
+    /// Every minute.
+    Look,
+    /// After a backoff.
+    Retry,
+}
+
+/// Index and queue together: a head that changed is remembered, then its key is queued.
+impl Reconciler {
+    /// Remembers a `SealedSecret`, and looks at it if anything but its metadata is new.
+    pub fn saw_sealed(&self, head: SealedHead) {
+        let key = Key::of(&head.metadata);
+        let facts = |head: &SealedHead| {
+            let metadata = &head.metadata;
+            (metadata.uid.clone(), metadata.generation, metadata.deletion_timestamp.is_some(), head.status.clone())
+        };
+        let now = facts(&head);
+        let before = self.index.lock().sealed.insert(key.clone(), head);
+        if before.is_none_or(|before| facts(&before) != now) {
+            self.queue.add(key);
+        }
+    }
+
+    /// Remembers a labelled Secret.
+    pub fn saw_secret(&self, head: SecretHead) {
+        let key = Key::of(&head.metadata);
+        self.index.lock().secrets.insert(key.clone(), head);
+        self.queue.add(key);
+    }
+
+    /// Forgets a `SealedSecret`.
+    pub fn lost_sealed(&self, key: &Key) {
+        self.index.lock().sealed.remove(key);
+        self.forget_failures(key);
+    }
+
+    /// Forgets a Secret, and looks at what made it.
+    pub fn lost_secret(&self, key: &Key) {
+        self.index.lock().secrets.remove(key);
+        self.queue.add(key.clone());
+    }
+}

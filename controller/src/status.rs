@@ -1,0 +1,183 @@
+//! What the status of a `SealedSecret` says: conditions as kstatus reads them, and one entry per item. Nothing depends on plaintext.
+
+use bulla_shared::binding::time_text;
+use bulla_shared::opening::{ItemError, ItemReport, Refusal, SpecError};
+use bulla_shared::resources::conditions::Condition;
+use bulla_shared::resources::sealed_secret::{Applied, ItemState, ItemStatus, SealedSecretStatus};
+use bulla_shared::sealed::SealedError;
+use jiff::Timestamp;
+
+use crate::api::ApiError;
+use crate::plan::Stop;
+
+/// How one reconciliation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The Secret is as asked.
+    Ready(Applied),
+    /// Only a change of an object or a key can help.
+    Stalled(Reason),
+    /// It is tried again by itself.
+    Retrying(Reason),
+}
+
+/// One word for machines and one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// `CamelCase`, stable.
+    pub word: &'static str,
+    /// With what to do next.
+    pub message: String,
+}
+
+impl Reason {
+    fn new(word: &'static str, message: impl Into<String>) -> Self {
+        Self { word, message: message.into() }
+    }
+}
+
+impl From<Stop> for Outcome {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Foreign => Self::Stalled(Reason::new(
+                "ForeignSecret",
+                "a Secret of this name exists and is not ours; delete or rename it, or rename this SealedSecret",
+            )),
+            Stop::BeingDeleted => {
+                Self::Retrying(Reason::new("SecretBeingDeleted", "an earlier Secret of this name is still being deleted"))
+            }
+            Stop::Immutable => Self::Stalled(Reason::new(
+                "SecretImmutable",
+                "the Secret is immutable and this SealedSecret has changed; delete the Secret to have it made anew",
+            )),
+            Stop::ControllerNamespace => Self::Stalled(Reason::new(
+                "ControllerNamespace",
+                "SealedSecrets in the namespace of the private keys are refused; use another namespace",
+            )),
+        }
+    }
+}
+
+impl From<&Refusal> for Outcome {
+    fn from(refusal: &Refusal) -> Self {
+        let word = match refusal {
+            Refusal::Spec(SpecError::Type) => "TypeNotAllowed",
+            Refusal::Spec(SpecError::Template(..)) => "TemplateRefused",
+            Refusal::KeyMissing { .. } => "KeyMissing",
+            Refusal::Items { .. } => "ItemsRefused",
+            _ => "SpecRefused",
+        };
+        Self::Stalled(Reason::new(word, refusal.to_string()))
+    }
+}
+
+impl Outcome {
+    /// The object does not have the shape that its schema asks for.
+    #[must_use]
+    pub fn malformed() -> Self {
+        Self::Stalled(Reason::new("Malformed", "the object does not follow the schema of SealedSecret"))
+    }
+
+    /// A write or read failed. Only the code is told: the API server's own words may depend on a value.
+    #[must_use]
+    pub fn from_api(error: ApiError) -> Self {
+        match error {
+            ApiError::Invalid => Self::Stalled(Reason::new(
+                "SecretInvalid",
+                "the API server refuses the Secret (422): its type or immutability cannot change in place, or the content does not \
+                 fit the type; delete the Secret to have it made anew, or correct the SealedSecret",
+            )),
+            ApiError::Forbidden => Self::Stalled(Reason::new(
+                "Forbidden",
+                "the controller may not write this Secret (403): see its RBAC and admission policies",
+            )),
+            ApiError::Terminating => Self::Retrying(Reason::new("NamespaceTerminating", "the namespace is being deleted")),
+            error if error.is_transient() => Self::Retrying(Reason::new("ApiServer", error.to_string())),
+            error => Self::Stalled(Reason::new("ApiServer", error.to_string())),
+        }
+    }
+
+    /// `Ready`, `Stalled` or `Reconciling`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ready(_) => "Ready",
+            Self::Stalled(reason) | Self::Retrying(reason) => reason.word,
+        }
+    }
+
+    /// The sentence for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Ready(_) => "the Secret is up to date",
+            Self::Stalled(reason) | Self::Retrying(reason) => &reason.message,
+        }
+    }
+}
+
+/// The whole status after `outcome` at `generation`.
+#[must_use]
+pub fn status(
+    before: &SealedSecretStatus,
+    outcome: &Outcome,
+    items: &[ItemReport],
+    generation: i64,
+    now: Timestamp,
+) -> SealedSecretStatus {
+    let condition = |type_: &str, status: bool| {
+        Condition::new(&before.conditions, type_, status, (outcome.word(), outcome.message()), generation, now)
+    };
+    let (conditions, applied) = match outcome {
+        Outcome::Ready(applied) => (vec![condition("Ready", true)], Some(applied.clone())),
+        Outcome::Stalled(_) => (vec![condition("Ready", false), condition("Stalled", true)], before.applied.clone()),
+        Outcome::Retrying(_) => (vec![condition("Ready", false), condition("Reconciling", true)], before.applied.clone()),
+    };
+    SealedSecretStatus { observed_generation: Some(generation), conditions, items: items.iter().map(item).collect(), applied }
+}
+
+fn item(report: &ItemReport) -> ItemStatus {
+    let state = match &report.result {
+        Ok(_) => ItemState::Opened,
+        Err(ItemError::Sealed(SealedError::UnknownKey(_))) => ItemState::KeyMissing,
+        Err(ItemError::NotTried) => ItemState::NotTried,
+        Err(_) => ItemState::Refused,
+    };
+    let binding = report.binding.as_ref();
+    ItemStatus {
+        name: report.name.clone(),
+        state,
+        message: report.result.as_ref().err().map(ToString::to_string),
+        scope: binding.map(|binding| binding.scope.kind().to_string()),
+        key_id: report.result.as_ref().ok().map(ToString::to_string),
+        sealed: binding.map(|binding| time_text(&binding.sealed)),
+        rotate_by: binding.and_then(|binding| binding.rotate_by).map(|date| date.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_what_kstatus_expects() {
+        let now = |text: &str| text.parse().unwrap();
+        let ready = Outcome::Ready(Applied { generation: 1, ..Applied::default() });
+        let first = status(&SealedSecretStatus::default(), &ready, &[], 1, now("2026-11-23T06:50:00Z"));
+        let words = |status: &SealedSecretStatus| {
+            let conditions = status.conditions.iter();
+            conditions.map(|c| format!("{}={} {} {}", c.r#type, c.status, c.reason, c.last_transition_time)).collect::<Vec<_>>()
+        };
+        assert_eq!(words(&first), ["Ready=True Ready 2026-11-23T06:50:00Z"]);
+        assert_eq!(status(&first, &ready, &[], 1, now("2026-11-24T00:00:00Z")), first, "nothing to write when nothing changed");
+        let stalled = status(&first, &Stop::Foreign.into(), &[], 2, now("2026-11-25T00:00:00Z"));
+        assert_eq!(
+            words(&stalled),
+            ["Ready=False ForeignSecret 2026-11-25T00:00:00Z", "Stalled=True ForeignSecret 2026-11-25T00:00:00Z"]
+        );
+        assert_eq!(stalled.applied, first.applied, "the Secret that was written is still there");
+        let retrying = status(&stalled, &Stop::BeingDeleted.into(), &[], 2, now("2026-11-26T00:00:00Z"));
+        assert_eq!(retrying.conditions[0].last_transition_time, "2026-11-25T00:00:00Z", "Ready was False before");
+        assert_eq!(retrying.conditions[1].r#type, "Reconciling");
+    }
+}

@@ -1,0 +1,123 @@
+//! The watches: what changes in the cluster is remembered as a head and queued. No spec and no Secret's data is watched.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bulla_shared::resources::sealing_key::SealingKey;
+use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
+use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Config, metadata_watcher, watcher};
+use kube::{Api, Client, Resource};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::api::ApiError;
+use crate::index::{Key, SealedHead, SecretHead};
+use crate::reconcile::Reconciler;
+
+/// Objects in a page, where the server does not stream lists: it reads a whole page into memory, ciphertext and all.
+const PAGE: u32 = 50;
+
+/// Watches `SealedSecret`s; rings `listed` after each complete list.
+///
+/// # RBAC: `sealedsecrets: list, watch`
+pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
+    let stream = watcher(Api::<SealedHead>::all(client), Config::default().page_size(PAGE));
+    let strip = |head: &mut SealedHead| head.metadata.managed_fields = None;
+    follow(
+        stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))),
+        "SealedSecrets",
+        |event| match event {
+            Seen::Is(head) => reconciler.saw_sealed(head),
+            Seen::Gone(key) => reconciler.lost_sealed(&key),
+            Seen::Listed(present) => {
+                let gone: Vec<Key> =
+                    reconciler.index.lock().sealed.keys().filter(|key| !present.contains(*key)).cloned().collect();
+                gone.iter().for_each(|key| reconciler.lost_sealed(key));
+                listed.notify_one();
+            }
+        },
+    )
+    .await;
+}
+
+/// Watches the metadata of Secrets with our label; rings `listed` after each complete list.
+///
+/// # RBAC: `secrets: list, watch`
+pub async fn secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
+    let stream = metadata_watcher(Api::<Secret>::all(client), Config::default().labels(SECRET_LABEL).page_size(500));
+    let strip = |head: &mut SecretHead| head.metadata.managed_fields = None;
+    follow(stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
+        Seen::Is(head) => reconciler.saw_secret(head),
+        Seen::Gone(key) => reconciler.lost_secret(&key),
+        Seen::Listed(present) => {
+            let gone: Vec<Key> = reconciler.index.lock().secrets.keys().filter(|key| !present.contains(*key)).cloned().collect();
+            gone.iter().for_each(|key| reconciler.lost_secret(key));
+            listed.notify_one();
+        }
+    })
+    .await;
+}
+
+/// Rings `changed` when a `SealingKey` or a stored private key moves.
+///
+/// # RBAC: `sealingkeys: list, watch`; in the controller's namespace `secrets: list, watch`
+pub async fn keys(client: Client, namespace: String, changed: Arc<Notify>) {
+    let sealing_keys = watcher(Api::<SealingKey>::all(client.clone()), Config::default()).default_backoff();
+    let labelled = Config::default().labels(SEALING_KEY_LABEL);
+    let stored = metadata_watcher(Api::<Secret>::namespaced(client, &namespace), labelled).default_backoff();
+    let ring = |failed: bool, what: &str| {
+        if failed {
+            warn!(what, "watch interrupted, will be resumed");
+        }
+        changed.notify_one();
+    };
+    tokio::join!(
+        sealing_keys.for_each(async |event| ring(event.is_err(), "SealingKeys")),
+        stored.for_each(async |event| ring(event.is_err(), "private keys")),
+    );
+}
+
+enum Seen<K> {
+    Is(K),
+    Gone(Key),
+    /// A list is complete: what is not in it is gone.
+    Listed(HashSet<Key>),
+}
+
+async fn follow<K>(stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>, what: &str, mut tell: impl FnMut(Seen<K>))
+where
+    K: Resource<DynamicType = ()> + Debug,
+{
+    let mut stream = pin!(stream);
+    let mut present = HashSet::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(watcher::Event::Init) => present.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                present.insert(Key::of(object.meta()));
+                tell(Seen::Is(object));
+            }
+            Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
+            Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object)),
+            Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
+            Err(error) => {
+                let error = category(&error);
+                warn!(what, %error, "watch interrupted, will be resumed");
+            }
+        }
+    }
+}
+
+fn category(error: &watcher::Error) -> ApiError {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => ApiError::from(error),
+        _ => ApiError::Transport,
+    }
+}

@@ -1,0 +1,323 @@
+//! From the spec of a `SealedSecret` to the plain Secret: all or nothing, and decided before anything is opened.
+//!
+//! The controller and `bulla unseal` call the same function. What it reports depends on ciphertext, names and keys, never on plaintext.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lc_rs::digest;
+use thiserror::Error;
+
+use crate::SecretBytes;
+use crate::binding::{Binding, KeyId, ScopeKind};
+use crate::convert::{PlainSecret, is_minting};
+use crate::encoding::to_hex;
+use crate::names::{ItemName, NameError, Namespace, ObjectName, Place};
+use crate::resources::sealed_secret::{MAX_ITEMS, SealedSecretSpec};
+use crate::resources::{LAST_APPLIED, RESERVED_PREFIX};
+use crate::sealed::{Keys, MAX_PLAINTEXT, SealedError, SealedValue};
+use crate::template::{CheckedTemplate, Template, TemplateError};
+
+/// Secret types that anyone who may create a `SealedSecret` may ask for: none of them makes the cluster act.
+const PLAIN_TYPES: [&str; 6] = [
+    "Opaque",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/basic-auth",
+    "kubernetes.io/ssh-auth",
+    "kubernetes.io/tls",
+];
+
+/// The Secret types that are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedTypes(BTreeSet<String>);
+
+impl AllowedTypes {
+    /// The types that are safe by themselves, and `more`. Credential-minting types are never among them.
+    pub fn with(more: impl IntoIterator<Item = String>) -> Self {
+        let all = PLAIN_TYPES.map(str::to_owned).into_iter().chain(more);
+        Self(all.filter(|type_| !is_minting(type_)).collect())
+    }
+
+    /// SHA-256 over the types, in hex: the part of a controller's configuration that shapes Secrets.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let all: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        to_hex(digest::digest(&digest::SHA256, all.join("\n").as_bytes()).as_ref())
+    }
+}
+
+/// Why the spec as a whole cannot become a Secret, whatever the keys.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// An item has a name that no Secret takes.
+    #[error("{0}")]
+    ItemName(#[from] NameError),
+    /// There are no items, or too many.
+    #[error("a SealedSecret has 1 to {MAX_ITEMS} items")]
+    ItemCount,
+    /// The type is not allowed here.
+    #[error("Secrets of this type are not made: allowed are Opaque, dockercfg, dockerconfigjson, basic-auth, ssh-auth and tls")]
+    Type,
+    /// A type that needs an item which neither `encryptedData` nor `template.data` has.
+    #[error("a Secret of type {type_} needs the item {items}")]
+    MissingItem {
+        /// The type.
+        type_: String,
+        /// What it needs.
+        items: &'static str,
+    },
+    /// One name in `encryptedData` and `template.data`.
+    #[error("item {0} stands in encryptedData and in template.data")]
+    SameItem(ItemName),
+    /// A template is refused.
+    #[error("template of item {0}: {1}")]
+    Template(ItemName, TemplateError),
+    /// All values together may be longer than a Secret holds.
+    #[error("the Secret could be longer than {MAX_PLAINTEXT} bytes")]
+    TooLong,
+    /// Labels or annotations that only Bulla or an applier writes.
+    #[error("template.metadata has a reserved label or annotation")]
+    ReservedMetadata,
+}
+
+/// Why one item is not opened.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ItemError {
+    /// The value is malformed, or does not open here.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// The API server checks that this item is JSON, which tells one bit of it to whoever may place it here.
+    #[error("an item that must be JSON has to be sealed with scope strict")]
+    NotStrict,
+    /// Something else already stops the Secret.
+    #[error("not tried, because the rest of the spec is refused")]
+    NotTried,
+}
+
+/// What became of one item.
+#[derive(Debug)]
+pub struct ItemReport {
+    /// Key in `encryptedData`.
+    pub name: String,
+    /// What the value says about itself, if it is well-formed.
+    pub binding: Option<Binding>,
+    /// The key that opened it.
+    pub result: Result<KeyId, ItemError>,
+}
+
+/// What became of a `SealedSecret`.
+#[derive(Debug)]
+pub struct Opening {
+    /// One report per item, in the order of their names.
+    pub items: Vec<ItemReport>,
+    /// The Secret, if everything opened.
+    pub secret: Result<PlainSecret, Refusal>,
+}
+
+/// Why there is no Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The spec is refused.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Some items are refused for good.
+    #[error("{failed} of {all} items do not open")]
+    Items {
+        /// How many are refused.
+        failed: usize,
+        /// How many there are.
+        all: usize,
+    },
+    /// All that is missing are keys.
+    #[error("{missing} of {all} items are sealed to keys that are not here")]
+    KeyMissing {
+        /// How many lack their key.
+        missing: usize,
+        /// How many items there are.
+        all: usize,
+    },
+}
+
+/// Opens all items of `spec` at `namespace` and `name` and builds the Secret.
+#[must_use]
+pub fn open(
+    namespace: &Namespace,
+    name: &ObjectName,
+    spec: &SealedSecretSpec,
+    keys: &impl Keys,
+    types: &AllowedTypes,
+) -> Opening {
+    let parsed: Vec<_> = spec.encrypted_data.iter().map(|(item, text)| (item, text.parse::<SealedValue>())).collect();
+    let checked = match check(spec, &parsed, types) {
+        Ok(checked) => checked,
+        Err(error) => {
+            let items = parsed.into_iter().map(|(item, value)| not_tried(item, value)).collect();
+            return Opening { items, secret: Err(error.into()) };
+        }
+    };
+    let json_item = json_item(spec);
+    let mut items = Vec::with_capacity(parsed.len());
+    let mut plain = BTreeMap::new();
+    for ((item, value), item_name) in parsed.into_iter().zip(checked.names) {
+        let value = match value {
+            Ok(value) => value,
+            Err(error) => {
+                items.push(report(item, None, Err(error.into())));
+                continue;
+            }
+        };
+        let place = Place { namespace: namespace.clone(), name: name.clone(), item: item_name };
+        let opened = if json_item == Some(item) && value.binding().scope.kind() != ScopeKind::Strict {
+            Err(ItemError::NotStrict)
+        } else {
+            value.open(&place, keys).map_err(ItemError::from)
+        };
+        let result = opened.map(|opened| {
+            plain.insert(place.item, opened.plaintext);
+            opened.key
+        });
+        items.push(report(item, Some(value.binding().clone()), result));
+    }
+    let secret = match refusal(&items) {
+        Some(refusal) => Err(refusal),
+        None => Ok(build(namespace, name, spec, plain, checked.templates)),
+    };
+    Opening { items, secret }
+}
+
+fn not_tried(item: &str, value: Result<SealedValue, SealedError>) -> ItemReport {
+    match value {
+        Ok(value) => report(item, Some(value.binding().clone()), Err(ItemError::NotTried)),
+        Err(error) => report(item, None, Err(error.into())),
+    }
+}
+
+fn report(item: &str, binding: Option<Binding>, result: Result<KeyId, ItemError>) -> ItemReport {
+    ItemReport { name: item.to_owned(), binding, result }
+}
+
+fn refusal(items: &[ItemReport]) -> Option<Refusal> {
+    let all = items.len();
+    let missing = items.iter().filter(|item| matches!(item.result, Err(ItemError::Sealed(SealedError::UnknownKey(_))))).count();
+    let failed = items.iter().filter(|item| item.result.is_err()).count() - missing;
+    match (failed, missing) {
+        (0, 0) => None,
+        (0, missing) => Some(Refusal::KeyMissing { missing, all }),
+        (failed, _) => Some(Refusal::Items { failed, all }),
+    }
+}
+
+struct Checked {
+    /// In the order of `encryptedData`.
+    names: Vec<ItemName>,
+    templates: Vec<(ItemName, CheckedTemplate)>,
+}
+
+/// Everything that can be refused without a key.
+fn check(
+    spec: &SealedSecretSpec,
+    values: &[(&String, Result<SealedValue, SealedError>)],
+    types: &AllowedTypes,
+) -> Result<Checked, SpecError> {
+    if values.is_empty() || values.len() > MAX_ITEMS {
+        return Err(SpecError::ItemCount);
+    }
+    let names = values.iter().map(|(item, _)| item.parse()).collect::<Result<Vec<ItemName>, _>>()?;
+    let template = spec.template.clone().unwrap_or_default();
+    let type_ = template.type_.as_deref().unwrap_or("Opaque");
+    if !types.0.contains(type_) {
+        return Err(SpecError::Type);
+    }
+    if let Some(metadata) = &template.metadata {
+        let mut keys = metadata.labels.keys().chain(metadata.annotations.keys());
+        if keys.any(|key| key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key.as_str())) {
+            return Err(SpecError::ReservedMetadata);
+        }
+    }
+    let has = |item: &str| spec.encrypted_data.contains_key(item) || template.data.contains_key(item);
+    if let Some(items) = missing_item(type_, has) {
+        return Err(SpecError::MissingItem { type_: type_.to_owned(), items });
+    }
+    // A value that does not even parse will never be in the Secret, so its length does not matter.
+    let length = |item: &str| {
+        let value = values.iter().find(|(name, _)| *name == item)?;
+        Some(value.1.as_ref().map_or(0, SealedValue::plaintext_len))
+    };
+    let mut total: usize = values.iter().filter_map(|(_, value)| Some(value.as_ref().ok()?.plaintext_len())).sum();
+    let mut templates = Vec::new();
+    for (item, text) in &template.data {
+        let name: ItemName = item.parse()?;
+        if spec.encrypted_data.contains_key(item) {
+            return Err(SpecError::SameItem(name));
+        }
+        let refuse = |error| SpecError::Template(name.clone(), error);
+        let parsed = Template::parse(text).map_err(refuse)?;
+        if json_item(spec).is_some_and(|json| json == item) {
+            parsed.json_skeleton().map_err(refuse)?;
+        }
+        let checked = parsed.check(length).map_err(refuse)?;
+        total += checked.max_len();
+        templates.push((name, checked));
+    }
+    if total > MAX_PLAINTEXT {
+        return Err(SpecError::TooLong);
+    }
+    Ok(Checked { names, templates })
+}
+
+/// The item that the API server parses as JSON for the Secret's type.
+fn json_item(spec: &SealedSecretSpec) -> Option<&'static str> {
+    match spec.template.as_ref()?.type_.as_deref()? {
+        "kubernetes.io/dockerconfigjson" => Some(".dockerconfigjson"),
+        "kubernetes.io/dockercfg" => Some(".dockercfg"),
+        _ => None,
+    }
+}
+
+/// What the API server asks of a type: <https://kubernetes.io/docs/concepts/configuration/secret/#secret-types>.
+fn missing_item(type_: &str, has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let (items, complete) = match type_ {
+        "kubernetes.io/dockerconfigjson" => (".dockerconfigjson", has(".dockerconfigjson")),
+        "kubernetes.io/dockercfg" => (".dockercfg", has(".dockercfg")),
+        "kubernetes.io/basic-auth" => ("username or password", has("username") || has("password")),
+        "kubernetes.io/ssh-auth" => ("ssh-privatekey", has("ssh-privatekey")),
+        "kubernetes.io/tls" => ("tls.crt and tls.key", has("tls.crt") && has("tls.key")),
+        _ => return None,
+    };
+    (!complete).then_some(items)
+}
+
+fn build(
+    namespace: &Namespace,
+    name: &ObjectName,
+    spec: &SealedSecretSpec,
+    plain: BTreeMap<ItemName, SecretBytes>,
+    templates: Vec<(ItemName, CheckedTemplate)>,
+) -> PlainSecret {
+    let mut items = plain;
+    let rendered: Vec<_> = templates
+        .into_iter()
+        .map(|(name, template)| {
+            let value = template.render(|item| {
+                let value = items.iter().find(|(name, _)| name.as_str() == item);
+                value.expect("the template was checked against these items").1.expose()
+            });
+            (name, SecretBytes::from(value))
+        })
+        .collect();
+    items.extend(rendered);
+    let template = spec.template.clone().unwrap_or_default();
+    let metadata = template.metadata.unwrap_or_default();
+    PlainSecret {
+        namespace: Some(namespace.clone()),
+        name: name.clone(),
+        type_: template.type_,
+        immutable: template.immutable,
+        labels: metadata.labels,
+        annotations: metadata.annotations,
+        items,
+    }
+}

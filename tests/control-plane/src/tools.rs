@@ -1,0 +1,58 @@
+//! Foreign tools and data that interop tests compare with, each built once from a pinned Go module.
+//!
+//! They are real releases by other people, so that a test never agrees only with itself. All functions block: seconds
+//! at the first time, nothing later.
+
+use std::path::PathBuf;
+
+use crate::go_module::{BuildError, GoModule, Product};
+
+const INSTEAD: &str = "there is no other way to get it for these tests";
+
+const AGE: GoModule = GoModule {
+    name: "age",
+    go_mod: include_str!("../go/tools/go.mod"),
+    go_sum: include_str!("../go/tools/go.sum"),
+    product: Product::Tools { ldflags: "-s -w", renames: &[] },
+    usually: " (once; seconds)",
+    instead: INSTEAD,
+};
+
+const KUBESEAL: GoModule = GoModule {
+    name: "kubeseal",
+    go_mod: include_str!("../go/kubeseal/go.mod"),
+    go_sum: include_str!("../go/kubeseal/go.sum"),
+    product: Product::Tools { ldflags: "-s -w -X main.VERSION=v0.27.1", renames: &[] },
+    usually: " (once; half a minute on two cores)",
+    instead: INSTEAD,
+};
+
+const VECTORS: GoModule = GoModule {
+    name: "age-vectors",
+    go_mod: include_str!("../go/vectors/go.mod"),
+    go_sum: include_str!("../go/vectors/go.sum"),
+    product: Product::Files { module: "c2sp.org/CCTV/age", folder: "testdata" },
+    usually: " (once; seconds)",
+    instead: INSTEAD,
+};
+
+/// Go's `age` 1.3.1, which knows the hybrid recipients.
+pub fn age() -> Result<PathBuf, BuildError> {
+    Ok(AGE.ready()?.join("age"))
+}
+
+/// `age-keygen` 1.3.1; `-pq` makes a hybrid identity.
+pub fn age_keygen() -> Result<PathBuf, BuildError> {
+    Ok(AGE.ready()?.join("age-keygen"))
+}
+
+/// `kubeseal` 0.27.1 of Sealed Secrets.
+pub fn kubeseal() -> Result<PathBuf, BuildError> {
+    Ok(KUBESEAL.ready()?.join("kubeseal"))
+}
+
+/// The folder of the C2SP/CCTV age test vectors, one file each: a header of `key: value` lines, an empty line, the age
+/// file.
+pub fn age_vectors() -> Result<PathBuf, BuildError> {
+    VECTORS.ready()
+}

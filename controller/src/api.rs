@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::index::SecretHead;
+
 /// Longest answer that is read: an object of the largest size, with room for managed fields.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
@@ -83,9 +85,9 @@ impl ApiError {
 /// Metadata of one Secret, or none.
 ///
 /// # RBAC: `secrets: get`
-pub async fn secret_head(client: &Client, namespace: &str, name: &str) -> Result<Option<PartialObjectMeta<Secret>>, ApiError> {
+pub async fn secret_head(client: &Client, namespace: &str, name: &str) -> Result<Option<SecretHead>, ApiError> {
     let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
-    match send(client, Method::GET, &path, Bytes::new(), METADATA_ONLY).await {
+    match send_for_head(client, Method::GET, &path, Bytes::new()).await {
         Ok(head) => Ok(Some(head)),
         Err(ApiError::NotFound) => Ok(None),
         Err(error) => Err(error),
@@ -115,13 +117,9 @@ pub async fn sealed_secret(client: &Client, namespace: &str, name: &str) -> Resu
 /// Creates a Secret; an existing one is a [`ApiError::Conflict`].
 ///
 /// # RBAC: `secrets: create`
-pub async fn create_secret(
-    client: &Client,
-    namespace: &str,
-    json: Zeroizing<Vec<u8>>,
-) -> Result<PartialObjectMeta<Secret>, ApiError> {
+pub async fn create_secret(client: &Client, namespace: &str, json: Zeroizing<Vec<u8>>) -> Result<SecretHead, ApiError> {
     let path = format!("/api/v1/namespaces/{namespace}/secrets?fieldManager=bulla-controller");
-    send(client, Method::POST, &path, Bytes::from_owner(json), METADATA_ONLY).await
+    send_for_head(client, Method::POST, &path, Bytes::from_owner(json)).await
 }
 
 /// Replaces a Secret; `json` carries the UID and resource version that it must still have.
@@ -132,9 +130,14 @@ pub async fn replace_secret(
     namespace: &str,
     name: &str,
     json: Zeroizing<Vec<u8>>,
-) -> Result<PartialObjectMeta<Secret>, ApiError> {
+) -> Result<SecretHead, ApiError> {
     let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=bulla-controller");
-    send(client, Method::PUT, &path, Bytes::from_owner(json), METADATA_ONLY).await
+    send_for_head(client, Method::PUT, &path, Bytes::from_owner(json)).await
+}
+
+async fn send_for_head(client: &Client, method: Method, path: &str, body: Bytes) -> Result<SecretHead, ApiError> {
+    let head: PartialObjectMeta<Secret> = send(client, method, path, body, METADATA_ONLY).await?;
+    Ok(head.metadata)
 }
 
 async fn send<T: DeserializeOwned>(

@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
-use k8s_openapi::api::core::v1::Secret;
 use kube::Resource;
 use kube::api::ObjectMeta;
-use kube::core::PartialObjectMeta;
 use serde::{Deserialize, Serialize};
 
 /// Namespace and name: of a `SealedSecret` and of its Secret alike.
@@ -88,7 +86,7 @@ impl SealedHead {
 }
 
 /// A Secret's metadata.
-pub type SecretHead = PartialObjectMeta<Secret>;
+pub type SecretHead = ObjectMeta;
 
 /// All heads, behind one lock that is never held across a wait.
 #[derive(Debug, Default)]

@@ -33,8 +33,8 @@ pub fn is_applied(head: &SealedHead, secret: Option<&SecretHead>, config_hash: &
 pub fn applied_to(sealed: &ObjectMeta, secret: &SecretHead, config_hash: &str) -> Applied {
     Applied {
         generation: sealed.generation.unwrap_or_default(),
-        secret_uid: secret.metadata.uid.clone().unwrap_or_default(),
-        secret_resource_version: secret.metadata.resource_version.clone().unwrap_or_default(),
+        secret_uid: secret.uid.clone().unwrap_or_default(),
+        secret_resource_version: secret.resource_version.clone().unwrap_or_default(),
         config_hash: config_hash.to_owned(),
     }
 }
@@ -73,11 +73,11 @@ pub fn write(sealed: &ObjectMeta, secret: Option<&SecretHead>, controller_namesp
     }
     let Some(secret) = secret else { return Write::Create };
     let labelled = label(secret) == Some(OWNED);
-    let owner = secret.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let owner = secret.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     let ours = owner.is_none_or(|owner| Some(&owner.uid) == sealed.uid.as_ref());
     // An earlier object of the same name leaves a Secret that the garbage collector is about to take.
     let leftover = owner.is_some_and(|owner| owner.kind == "SealedSecret" && owner.api_version == API_VERSION && !ours);
-    if labelled && (leftover || (ours && secret.metadata.deletion_timestamp.is_some())) {
+    if labelled && (leftover || (ours && secret.deletion_timestamp.is_some())) {
         return Write::Stop(Stop::BeingDeleted);
     }
     if !labelled || !ours {
@@ -94,11 +94,11 @@ pub fn write(sealed: &ObjectMeta, secret: Option<&SecretHead>, controller_namesp
 }
 
 fn label(secret: &SecretHead) -> Option<&str> {
-    secret.metadata.labels.as_ref()?.get(SECRET_LABEL).map(String::as_str)
+    secret.labels.as_ref()?.get(SECRET_LABEL).map(String::as_str)
 }
 
 fn annotation<'a>(secret: &'a SecretHead, key: &str) -> Option<&'a String> {
-    secret.metadata.annotations.as_ref()?.get(key)
+    secret.annotations.as_ref()?.get(key)
 }
 
 /// Every generation gets another text, so that even a Secret with equal data gets another resource version: whether it
@@ -113,8 +113,8 @@ pub fn metadata(secret: &mut PlainSecret, sealed: &SealedSecret, existing: Optio
     let managed = managed(secret);
     if let Some(existing) = existing {
         let before = annotation(existing, MANAGED_ANNOTATION).map_or(("", ""), |text| text.split_once(';').unwrap_or(("", "")));
-        keep(&mut secret.labels, existing.metadata.labels.as_ref(), before.0);
-        keep(&mut secret.annotations, existing.metadata.annotations.as_ref(), before.1);
+        keep(&mut secret.labels, existing.labels.as_ref(), before.0);
+        keep(&mut secret.annotations, existing.annotations.as_ref(), before.1);
     }
     secret.labels.insert(SECRET_LABEL.to_owned(), OWNED.to_owned());
     secret.annotations.insert(SOURCE_ANNOTATION.to_owned(), source(&sealed.metadata));
@@ -124,9 +124,9 @@ pub fn metadata(secret: &mut PlainSecret, sealed: &SealedSecret, existing: Optio
     }
     let mut metadata = json!({"ownerReferences": owners(sealed, existing)});
     if let Some(existing) = existing {
-        metadata["uid"] = json!(existing.metadata.uid);
-        metadata["resourceVersion"] = json!(existing.metadata.resource_version);
-        metadata["finalizers"] = json!(existing.metadata.finalizers.clone().unwrap_or_default());
+        metadata["uid"] = json!(existing.uid);
+        metadata["resourceVersion"] = json!(existing.resource_version);
+        metadata["finalizers"] = json!(existing.finalizers.clone().unwrap_or_default());
     }
     metadata
 }
@@ -156,7 +156,7 @@ fn owners(sealed: &SealedSecret, existing: Option<&SecretHead>) -> Vec<OwnerRefe
         controller: Some(true),
         block_owner_deletion: None,
     };
-    let others = existing.into_iter().flat_map(|secret| secret.metadata.owner_references.iter().flatten());
+    let others = existing.into_iter().flat_map(|secret| secret.owner_references.iter().flatten());
     let others = others.filter(|owner| owner.controller != Some(true) && owner.uid != ours.uid).cloned();
     let mut owners: Vec<_> = others.collect();
     owners.push(ours);
@@ -176,18 +176,18 @@ mod tests {
         .unwrap()
     }
 
-    fn secret(metadata: Value) -> SecretHead {
+    fn secret(metadata: &Value) -> SecretHead {
         let mut head =
             json!({"name": "db", "namespace": "prod", "uid": "s1", "resourceVersion": "7", "labels": {SECRET_LABEL: OWNED}});
         head.as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
-        serde_json::from_value(json!({"metadata": head})).unwrap()
+        serde_json::from_value(head).unwrap()
     }
 
     fn owner(uid: &str, kind: &str) -> Value {
         json!({"ownerReferences": [{"apiVersion": API_VERSION, "kind": kind, "name": "db", "uid": uid, "controller": true}]})
     }
 
-    fn decide(metadata: Value) -> Write {
+    fn decide(metadata: &Value) -> Write {
         write(&sealed().metadata, Some(&secret(metadata)), "bulla-system")
     }
 
@@ -195,27 +195,27 @@ mod tests {
     fn only_ours_is_written() {
         assert_eq!(write(&sealed().metadata, None, "bulla-system"), Write::Create);
         assert_eq!(write(&sealed().metadata, None, "prod"), Write::Stop(Stop::ControllerNamespace));
-        assert!(matches!(decide(owner("u1", "SealedSecret")), Write::Replace(_)));
-        assert!(matches!(decide(json!({})), Write::Replace(_)), "orphaned by --cascade=orphan");
-        assert_eq!(decide(owner("u0", "SealedSecret")), Write::Stop(Stop::BeingDeleted));
-        assert_eq!(decide(owner("u0", "Certificate")), Write::Stop(Stop::Foreign));
-        assert_eq!(decide(json!({"labels": {}})), Write::Stop(Stop::Foreign));
-        assert_eq!(decide(json!({"labels": {SECRET_LABEL: "adopt"}})), Write::Stop(Stop::Foreign));
+        assert!(matches!(decide(&owner("u1", "SealedSecret")), Write::Replace(_)));
+        assert!(matches!(decide(&json!({})), Write::Replace(_)), "orphaned by --cascade=orphan");
+        assert_eq!(decide(&owner("u0", "SealedSecret")), Write::Stop(Stop::BeingDeleted));
+        assert_eq!(decide(&owner("u0", "Certificate")), Write::Stop(Stop::Foreign));
+        assert_eq!(decide(&json!({"labels": {}})), Write::Stop(Stop::Foreign));
+        assert_eq!(decide(&json!({"labels": {SECRET_LABEL: "adopt"}})), Write::Stop(Stop::Foreign));
         let source = json!({"labels": {}, "annotations": {SOURCE_ANNOTATION: "u1/3"}});
-        assert_eq!(decide(source), Write::Stop(Stop::Foreign), "the source proves nothing");
-        assert_eq!(decide(json!({"deletionTimestamp": "2026-11-23T06:50:00Z"})), Write::Stop(Stop::BeingDeleted));
+        assert_eq!(decide(&source), Write::Stop(Stop::Foreign), "the source proves nothing");
+        assert_eq!(decide(&json!({"deletionTimestamp": "2026-11-23T06:50:00Z"})), Write::Stop(Stop::BeingDeleted));
     }
 
     #[test]
     fn an_immutable_secret_is_never_tried() {
-        let immutable = |source: &str| decide(json!({"annotations": {IMMUTABLE_ANNOTATION: "true", SOURCE_ANNOTATION: source}}));
+        let immutable = |source: &str| decide(&json!({"annotations": {IMMUTABLE_ANNOTATION: "true", SOURCE_ANNOTATION: source}}));
         assert!(matches!(immutable("u1/3"), Write::Keep(_)));
         assert_eq!(immutable("u1/2"), Write::Stop(Stop::Immutable));
     }
 
     #[test]
     fn skip_needs_everything_equal() {
-        let seen = secret(owner("u1", "SealedSecret"));
+        let seen = secret(&owner("u1", "SealedSecret"));
         let mut head = SealedHead { metadata: sealed().metadata, ..SealedHead::default() };
         head.status.observed_generation = Some(3);
         head.status.applied = Some(applied_to(&head.metadata, &seen, "c"));
@@ -226,7 +226,7 @@ mod tests {
         assert!(!is_applied(&head, None, "c"));
         assert!(!is_applied(&head, Some(&seen), "d"));
         let mut moved = seen.clone();
-        moved.metadata.resource_version = Some("8".to_owned());
+        moved.resource_version = Some("8".to_owned());
         assert!(!is_applied(&head, Some(&moved), "c"));
         head.metadata.generation = Some(4);
         assert!(!is_applied(&head, Some(&seen), "c"));
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn foreign_metadata_stays_and_dropped_template_metadata_goes() {
-        let existing = secret(json!({
+        let existing = secret(&json!({
             "labels": {SECRET_LABEL: OWNED, "old": "1", "foreign": "2", "kept": "before"},
             "annotations": {MANAGED_ANNOTATION: "kept,old;gone", "gone": "1", "theirs": "2"},
             "finalizers": ["x/y"],

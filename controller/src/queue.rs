@@ -165,24 +165,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_delayed_key_comes_when_due_and_once() {
         let queue = Queue::default();
-        queue.add_after(1, Duration::from_secs(60));
+        queue.add_after(1, Duration::from_mins(1));
         queue.add_after(1, Duration::from_secs(30));
         queue.add_after(1, Duration::from_secs(90));
         let start = Instant::now();
         assert_eq!(queue.next().await, 1);
         assert_eq!(start.elapsed().as_secs(), 30);
         queue.done(&1);
-        assert!(tokio::time::timeout(Duration::from_secs(300), queue.next()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(5), queue.next()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn adding_now_replaces_the_delay() {
         let queue = Queue::default();
-        queue.add_after(1, Duration::from_secs(60));
+        queue.add_after(1, Duration::from_mins(1));
         queue.add(1);
         assert_eq!(soon(&queue).await, Some(1));
         queue.done(&1);
-        assert!(tokio::time::timeout(Duration::from_secs(300), queue.next()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(5), queue.next()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,12 +23,11 @@ use crate::queue::Queue;
 use crate::status::{self, Outcome};
 
 /// How often an unlabelled Secret that stands in the way is looked at again: it is not watched.
-const BLOCKER_POLL: Duration = Duration::from_secs(60);
+const BLOCKER_POLL: Duration = Duration::from_mins(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const LAST_RETRY: Duration = Duration::from_mins(5);
 
 /// All that reconciling needs.
-#[derive(Debug)]
 pub struct Reconciler {
     /// Heads of the cluster.
     pub index: Index,
@@ -93,8 +92,8 @@ impl Reconciler {
         let count = failures.entry(key.clone()).or_default();
         let full = FIRST_RETRY.saturating_mul(1 << (*count).min(16)).min(LAST_RETRY);
         *count = count.saturating_add(1);
-        let half = u32::try_from(self.jitter.hash_one((key, *count)) % 500).expect("below 500");
-        self.queue.add_after(key.clone(), full - full * half / 1000);
+        let permille = 500 + u32::try_from(self.jitter.hash_one((key, *count)) % 500).expect("below 500");
+        self.queue.add_after(key.clone(), full * permille / 1000);
     }
 
     /// One pass over one object.
@@ -285,7 +284,7 @@ impl Reconciler {
 
     /// Remembers a labelled Secret.
     pub fn saw_secret(&self, head: SecretHead) {
-        let key = Key::of(&head.metadata);
+        let key = Key::of(&head);
         self.index.lock().secrets.insert(key.clone(), head);
         self.queue.add(key);
     }

@@ -123,7 +123,6 @@ pub fn ring(keys: &[SealingKey], stored: Vec<StoredKey>) -> KeyRing {
 }
 
 /// Keeps sealing keys as they should be; told by `changed` that something moved.
-#[derive(Debug)]
 pub struct SealingKeys {
     /// Access to the cluster.
     pub client: Client,
@@ -244,11 +243,11 @@ mod tests {
         assert_eq!(plan(&[], &[], true, now()), [Action::CreateFirst]);
         let first = key("u1", |_| ());
         assert_eq!(
-            plan(&[first.clone()], &[], true, now()),
+            plan(std::slice::from_ref(&first), &[], true, now()),
             [Action::Generate { uid: "u1".to_owned(), algorithm: Algorithm::Hybrid }]
         );
         let stored = [StoredKey::generate("u1", Algorithm::Hybrid, now())];
-        let actions = plan(&[first.clone()], &stored, true, now());
+        let actions = plan(std::slice::from_ref(&first), &stored, true, now());
         let status = published(&actions[0]);
         assert_eq!((status.state, status.conditions[0].status.as_str()), (Some(KeyState::Active), "True"));
         assert_eq!(status.recipient, Some(stored[0].identity.recipient().to_string()));

@@ -9,14 +9,15 @@ use bulla_shared::resources::sealing_key::SealingKey;
 use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Config, metadata_watcher, watcher};
+use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::api::ApiError;
-use crate::index::{Key, SealedHead, SecretHead};
+use crate::index::{Key, SealedHead};
 use crate::reconcile::Reconciler;
 
 /// Objects in a page, where the server does not stream lists: it reads a whole page into memory, ciphertext and all.
@@ -37,7 +38,9 @@ pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed:
             Seen::Listed(present) => {
                 let gone: Vec<Key> =
                     reconciler.index.lock().sealed.keys().filter(|key| !present.contains(*key)).cloned().collect();
-                gone.iter().for_each(|key| reconciler.lost_sealed(key));
+                for key in &gone {
+                    reconciler.lost_sealed(key);
+                }
                 listed.notify_one();
             }
         },
@@ -49,14 +52,16 @@ pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed:
 ///
 /// # RBAC: `secrets: list, watch`
 pub async fn secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream = metadata_watcher(Api::<Secret>::all(client), Config::default().labels(SECRET_LABEL).page_size(500));
-    let strip = |head: &mut SecretHead| head.metadata.managed_fields = None;
+    let stream = watcher(Api::<PartialObjectMeta<Secret>>::all(client), Config::default().labels(SECRET_LABEL).page_size(500));
+    let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata.managed_fields = None;
     follow(stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
-        Seen::Is(head) => reconciler.saw_secret(head),
+        Seen::Is(head) => reconciler.saw_secret(head.metadata),
         Seen::Gone(key) => reconciler.lost_secret(&key),
         Seen::Listed(present) => {
             let gone: Vec<Key> = reconciler.index.lock().secrets.keys().filter(|key| !present.contains(*key)).cloned().collect();
-            gone.iter().for_each(|key| reconciler.lost_secret(key));
+            for key in &gone {
+                reconciler.lost_secret(key);
+            }
             listed.notify_one();
         }
     })
@@ -69,17 +74,15 @@ pub async fn secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<No
 pub async fn keys(client: Client, namespace: String, changed: Arc<Notify>) {
     let sealing_keys = watcher(Api::<SealingKey>::all(client.clone()), Config::default()).default_backoff();
     let labelled = Config::default().labels(SEALING_KEY_LABEL);
-    let stored = metadata_watcher(Api::<Secret>::namespaced(client, &namespace), labelled).default_backoff();
-    let ring = |failed: bool, what: &str| {
-        if failed {
-            warn!(what, "watch interrupted, will be resumed");
+    let stored = watcher(Api::<PartialObjectMeta<Secret>>::namespaced(client, &namespace), labelled).default_backoff();
+    let news = futures_util::stream::select(sealing_keys.map(Result::err), stored.map(Result::err));
+    let mut news = pin!(news);
+    while let Some(error) = news.next().await {
+        if let Some(error) = error {
+            warn!(what = "sealing keys", error = %category(&error), "watch interrupted, will be resumed");
         }
         changed.notify_one();
-    };
-    tokio::join!(
-        sealing_keys.for_each(async |event| ring(event.is_err(), "SealingKeys")),
-        stored.for_each(async |event| ring(event.is_err(), "private keys")),
-    );
+    }
 }
 
 enum Seen<K> {

@@ -85,13 +85,12 @@ impl Scope {
     /// Whether a value of this scope may stand at `place`.
     pub fn check(&self, place: &Place) -> Result<(), ScopeMismatch> {
         match self {
-            Self::Cluster => Ok(()),
             Self::Namespace(namespace) if *namespace == place.namespace => Ok(()),
             Self::Namespace(_) => Err(ScopeMismatch::Namespace),
             Self::Strict(bound) if bound.namespace != place.namespace => Err(ScopeMismatch::Namespace),
             Self::Strict(bound) if bound.name != place.name => Err(ScopeMismatch::Name),
             Self::Strict(bound) if bound.item != place.item => Err(ScopeMismatch::Item),
-            Self::Strict(_) => Ok(()),
+            Self::Strict(_) | Self::Cluster => Ok(()),
         }
     }
 }

@@ -220,7 +220,7 @@ struct Checked {
 fn check(
     spec: &SealedSecretSpec,
     values: &[(&String, Result<SealedValue, SealedError>)],
-    types: &AllowedTypes,
+    allowed: &AllowedTypes,
 ) -> Result<Checked, SpecError> {
     if values.is_empty() || values.len() > MAX_ITEMS {
         return Err(SpecError::ItemCount);
@@ -228,7 +228,7 @@ fn check(
     let names = values.iter().map(|(item, _)| item.parse()).collect::<Result<Vec<ItemName>, _>>()?;
     let template = spec.template.clone().unwrap_or_default();
     let type_ = template.type_.as_deref().unwrap_or("Opaque");
-    if !types.0.contains(type_) {
+    if !allowed.0.contains(type_) {
         return Err(SpecError::Type);
     }
     if let Some(metadata) = &template.metadata {

@@ -13,6 +13,7 @@ use crate::sealed::MAX_CHARACTERS;
 pub const MAX_ITEMS: usize = 256;
 
 /// What the author of a `SealedSecret` asks for.
+#[allow(clippy::duplicated_attributes, reason = "two printer columns have the same type")]
 #[derive(CustomResource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "bulla.dev",

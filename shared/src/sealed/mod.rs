@@ -240,7 +240,7 @@ impl SealedValue {
         if payload::decrypted_len(bytes.len() - payload).is_none_or(|length| length > MAX_PLAINTEXT) {
             return Err(SealedError::PayloadLength);
         }
-        Ok(Self { binding, wraps, grease, mac, mac_covers, payload, bytes })
+        Ok(Self { bytes, binding, wraps, grease, mac, mac_covers, payload })
     }
 
     /// What the value says about itself. Whoever did not open it must not rely on it: without a key the MAC is unchecked.

@@ -39,4 +39,5 @@ pub use go_module::BuildError;
 pub use kubeconfig::ClientError;
 pub use kubectl::ApplyError;
 pub use plane::{ControlPlane, Kept, Options, StartError};
+pub use process::Process;
 pub use service_account::IdentityError;

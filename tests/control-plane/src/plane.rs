@@ -152,16 +152,16 @@ impl ControlPlane {
         }
 
         let flags = command_line::etcd(ports, folder, options);
-        let mut etcd = Process::start("etcd", &binaries.etcd, &flags, folder)?;
+        let mut etcd = Process::start("etcd", &binaries.etcd, &flags, &[], folder)?;
         wait(&mut etcd, &client, Work::Store).await?;
 
         let api_server_flags = command_line::api_server(ports, folder, &certificates.files, options);
-        let mut api_server = Process::start("kube-apiserver", &binaries.kube_apiserver, &api_server_flags, folder)?;
+        let mut api_server = Process::start("kube-apiserver", &binaries.kube_apiserver, &api_server_flags, &[], folder)?;
         wait(&mut api_server, &client, Work::Answers).await?;
 
         let flags = command_line::controller_manager(&admin_kubeconfig, options);
         let mut controller_manager =
-            Process::start("kube-controller-manager", &binaries.kube_controller_manager, &flags, folder)?;
+            Process::start("kube-controller-manager", &binaries.kube_controller_manager, &flags, &[], folder)?;
         wait(&mut controller_manager, &client, Work::Controls).await?;
 
         Ok(Self {
@@ -229,7 +229,7 @@ impl ControlPlane {
         let start = Instant::now();
         loop {
             let mut process =
-                Process::start("kube-apiserver", &self.binaries.kube_apiserver, &self.api_server_flags, self.folder())?;
+                Process::start("kube-apiserver", &self.binaries.kube_apiserver, &self.api_server_flags, &[], self.folder())?;
             match wait(&mut process, &client, Work::Answers).await {
                 // A client's connection may hold the port for a moment, and this port must be it.
                 Err(StartError::PortTaken(_)) if start.elapsed() < PATIENCE => sleep(POLL).await,

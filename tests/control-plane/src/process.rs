@@ -20,7 +20,7 @@ const SWEEP: &str = r#"read -r released || { sleep 1; rm -rf -- "$1"; }"#;
 
 /// A running program; dropped, it is killed and waited for.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     name: &'static str,
     log: PathBuf,
     child: Child,
@@ -29,14 +29,21 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `program` in `folder`; both of its outputs are appended to `logs/<name>.log` there.
-    pub(crate) fn start(name: &'static str, program: &Path, arguments: &[String], folder: &Path) -> io::Result<Self> {
+    /// Starts `program` in `folder` with `environment` added to ours; both of its outputs are appended to `logs/<name>.log` there.
+    pub fn start(
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, &Path)],
+        folder: &Path,
+    ) -> io::Result<Self> {
         let log = folder.join("logs").join(name).with_extension("log");
         let file = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut child = Command::new("/bin/sh")
             .args(["-c", BECOME_AND_WATCH, "sh"])
             .arg(program)
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(folder)
             // Ctrl-C in a terminal is for us, who stop the children in order.
             .process_group(0)
@@ -52,16 +59,20 @@ impl Process {
         self.name
     }
 
-    pub(crate) fn log(&self) -> &Path {
+    /// Where its output goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
         &self.log
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// How it ended, if it did so by itself.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten();
         if status.is_some() {
             // From here on its id may belong to someone else, whom the watcher must not kill.
@@ -71,7 +82,8 @@ impl Process {
     }
 
     /// Lets it run on after us; returns its id.
-    pub(crate) fn detach(mut self) -> u32 {
+    #[must_use]
+    pub fn detach(mut self) -> u32 {
         release(&mut self.pipe);
         self.detached = true;
         self.child.id()
@@ -136,7 +148,7 @@ mod tests {
 
     fn sleeper(folder: &Path) -> Process {
         std::fs::create_dir_all(folder.join("logs")).unwrap();
-        Process::start("sleeper", Path::new("/bin/sleep"), &["60".to_owned()], folder).unwrap()
+        Process::start("sleeper", Path::new("/bin/sleep"), &["60".to_owned()], &[], folder).unwrap()
     }
 
     /// Whether a process of this id runs; one that only waits to be reaped does not count.

@@ -1,0 +1,137 @@
+//! A control plane with the shipped manifests installed, and what tests do on it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bulla_control_plane::{ControlPlane, Options};
+use bulla_keys::select::newest_active;
+use bulla_shared::SecretBytes;
+use bulla_shared::age::{Algorithm, Recipient};
+use bulla_shared::binding::ScopeKind;
+use bulla_shared::convert::{PlainSecret, SealOptions};
+use bulla_shared::resources::sealed_secret::SealedSecret;
+use bulla_shared::resources::sealing_key::SealingKey;
+use bulla_shared::sealed::Recipients;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::Value;
+
+use crate::controller::Controller;
+use crate::eventually;
+
+/// A control plane with Bulla installed.
+pub struct Cluster {
+    /// The control plane.
+    pub plane: ControlPlane,
+}
+
+impl Cluster {
+    /// Starts a control plane and installs `controller/deploy`. No controller runs yet.
+    pub async fn start(options: Options) -> Self {
+        let plane = ControlPlane::start(options).await.unwrap();
+        plane.apply_kustomize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../controller/deploy")).await.unwrap();
+        Self { plane }
+    }
+
+    /// A controller under its ServiceAccount.
+    pub async fn controller(&self, args: &[&str]) -> Controller {
+        Controller::start(&self.plane, args).await
+    }
+
+    /// An admin's client.
+    pub fn admin(&self) -> Client {
+        self.plane.admin()
+    }
+
+    /// Creates a namespace of this name.
+    pub async fn namespace(&self, name: &str) {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        Api::<Namespace>::all(self.admin()).create(&PostParams::default(), &namespace).await.unwrap();
+    }
+
+    /// Secrets of a namespace.
+    pub fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.admin(), namespace)
+    }
+
+    /// SealedSecrets of a namespace.
+    pub fn sealed(&self, namespace: &str) -> Api<SealedSecret> {
+        Api::namespaced(self.admin(), namespace)
+    }
+
+    /// The recipient that the cluster publishes, as soon as it does.
+    pub async fn recipient(&self) -> Recipient {
+        eventually("a published key", || async {
+            let keys = Api::<SealingKey>::all(self.admin()).list(&ListParams::default()).await.unwrap().items;
+            newest_active(&keys, Algorithm::Hybrid, Timestamp::now()).map(|key| key.recipient)
+        })
+        .await
+    }
+
+    /// Server-side apply, as a GitOps controller does it.
+    pub async fn apply(&self, sealed: &SealedSecret) -> SealedSecret {
+        self.try_apply(sealed).await.unwrap()
+    }
+
+    /// As [`Cluster::apply`], for what the API server refuses.
+    pub async fn try_apply(&self, sealed: &SealedSecret) -> Result<SealedSecret, kube::Error> {
+        let params = PatchParams::apply("gitops").force();
+        let api = self.sealed(sealed.metadata.namespace.as_deref().unwrap());
+        api.patch(sealed.metadata.name.as_deref().unwrap(), &params, &Patch::Apply(sealed)).await
+    }
+
+    /// Deletes a `SealedSecret`.
+    pub async fn delete(&self, namespace: &str, name: &str) {
+        self.sealed(namespace).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until the status is about the newest generation and `Ready` has this reason; gives the object.
+    pub async fn wait(&self, namespace: &str, name: &str, reason: &str) -> SealedSecret {
+        eventually(&format!("{namespace}/{name} {reason}"), || async {
+            let sealed = self.sealed(namespace).get(name).await.unwrap();
+            let status = sealed.status.clone().unwrap_or_default();
+            let found = status.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.reason == reason);
+            (found && status.observed_generation == sealed.metadata.generation).then_some(sealed)
+        })
+        .await
+    }
+
+    /// The values of a Secret as text.
+    pub async fn values(&self, namespace: &str, name: &str) -> BTreeMap<String, String> {
+        let secret = self.secrets(namespace).get(name).await.unwrap();
+        let text = |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).into_owned();
+        secret.data.unwrap_or_default().into_iter().map(|(item, bytes)| (item, text(bytes))).collect()
+    }
+}
+
+/// A plain Secret with these items.
+#[must_use]
+pub fn plain(namespace: &str, name: &str, items: &[(&str, &str)]) -> PlainSecret {
+    let item = |(item, value): &(&str, &str)| (item.parse().unwrap(), SecretBytes::new(value.as_bytes().to_vec()));
+    PlainSecret {
+        namespace: Some(namespace.parse().unwrap()),
+        name: name.parse().unwrap(),
+        type_: None,
+        immutable: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        items: items.iter().map(item).collect(),
+    }
+}
+
+/// Seals a plain Secret strictly.
+#[must_use]
+pub fn seal(secret: &PlainSecret, recipient: &Recipient) -> SealedSecret {
+    let recipients = Recipients::new([recipient.clone()]).unwrap();
+    let options = SealOptions { scope: ScopeKind::Strict, recipients: &recipients, now: Timestamp::now(), rotate_by: None };
+    secret.seal(&options).unwrap()
+}
+
+/// The state and message of each item.
+#[must_use]
+pub fn items(sealed: &SealedSecret) -> Vec<Value> {
+    sealed.status.iter().flat_map(|status| &status.items).map(|item| serde_json::to_value(item).unwrap()).collect()
+}

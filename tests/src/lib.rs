@@ -7,14 +7,17 @@ pub mod controller;
 
 use std::time::{Duration, Instant};
 
-/// Asks every 50 ms until `ask` has an answer; panics with `what` after 30 s.
+/// Longest wait for anything. The garbage collector looks for new kinds of resources every 30 s only.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Asks every 50 ms until `ask` has an answer; panics with `what` when patience ends.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
+        assert!(start.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

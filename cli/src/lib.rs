@@ -1,1 +1,34 @@
-//! To be written.
+//! The `bulla` command.
+//!
+//! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
+//! values, [`keys`] reads recipients and identities, [`files`] reads and writes, [`error`] is how it ends when it goes wrong.
+
+pub mod cluster;
+pub mod commands;
+pub mod error;
+pub mod files;
+pub mod keys;
+pub mod manifest;
+pub mod plain;
+pub mod yaml;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Runs the command line `args`, the program's name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match commands::Cli::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, with code 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match commands::run(&arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}

@@ -14,11 +14,11 @@ pub(super) enum Filter {
     Json,
     /// What `json` gives, by the name that YAML authors look for.
     Quote,
-    /// One word of a POSIX shell, in single quotes.
+    /// One word of a POSIX shell, in single quotes. A NUL stays as it is: no shell takes one.
     ShellQuote,
     /// Percent-encoding of all but RFC 3986's unreserved characters.
     UrlEncode,
-    /// So many spaces after each line feed.
+    /// So many spaces after each line feed; a lone carriage return is none, so what may have one goes through `quote` into YAML.
     Indent(usize),
     /// Without ASCII white space at both ends.
     Trim,

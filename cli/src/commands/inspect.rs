@@ -1,0 +1,202 @@
+//! `bulla inspect`: what sealed values say about themselves. No key is needed, so nothing here is proven.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bulla_shared::binding::{Binding, Scope, time_text};
+use bulla_shared::sealed::SealedValue;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
+
+use crate::error::{Error, Kind, warn};
+use crate::files::{self, Access, Input};
+use crate::manifest::sealed::read_sealed;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Without a key the MAC is unchecked: whoever can write the file can write what is shown here.")]
+pub struct Args {
+    /// Manifests, or folders of them; standard input for -
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Only values sealed to the key with this id, or the start of it
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    /// Only values whose rotation is due today or was before
+    #[arg(long)]
+    due: bool,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    items: Vec<Item>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    name: String,
+    #[serde(flatten)]
+    content: Content,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Content {
+    #[serde(rename_all = "camelCase")]
+    Sealed {
+        scope: &'static str,
+        bound_to: BoundTo,
+        algorithm: &'static str,
+        keys: Vec<String>,
+        sealed: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rotate_by: Option<String>,
+        bytes: usize,
+    },
+    Malformed {
+        error: String,
+        class: &'static str,
+    },
+}
+
+#[derive(Debug, Default, Serialize)]
+struct BoundTo {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let mut objects = Vec::new();
+    for path in &args.paths {
+        if path.is_dir() {
+            for file in manifests_below(path)? {
+                match read(&Input::File(file.clone()), args, today) {
+                    Ok(found) => objects.extend(found),
+                    // A folder may hold templates and other things that are no YAML.
+                    Err(_) => warn(format!("{} is not YAML or JSON, skipped", file.display())),
+                }
+            }
+        } else {
+            objects.extend(read(&Input::from_path(path), args, today)?);
+        }
+    }
+    let output = match args.format {
+        Format::Json => serde_json::to_string_pretty(&objects)
+            .map(|json| json + "\n")
+            .map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))?,
+        Format::Text => text(&objects),
+    };
+    files::write(None, output.as_bytes(), Access::Default)
+}
+
+/// YAML and JSON files below a folder, in order; what starts with a dot and links to folders are left out.
+fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error| Error::new(Kind::Io, format!("cannot read {}", folder.display())).cause(error);
+    let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.file_type().map_err(failed)?.is_dir() && !hidden {
+            found.extend(manifests_below(&path)?);
+        } else if path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
+            && path.is_file()
+        {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn read(input: &Input, args: &Args, today: Date) -> Result<Vec<Object>, Error> {
+    let mut objects = Vec::new();
+    for document in read_sealed(input)? {
+        let metadata = document.sealed.metadata;
+        let items: Vec<Item> =
+            document.sealed.spec.encrypted_data.iter().filter_map(|(name, value)| item(name, value, args, today)).collect();
+        if !items.is_empty() {
+            objects.push(Object { file: input.name(), namespace: metadata.namespace, name: metadata.name, items });
+        }
+    }
+    Ok(objects)
+}
+
+fn item(name: &str, text: &str, args: &Args, today: Date) -> Option<Item> {
+    let content = match text.parse::<SealedValue>() {
+        Ok(value) => {
+            let binding = value.binding();
+            let by_key = args.key.as_ref().is_none_or(|wanted| binding.keys.iter().any(|id| id.to_string().starts_with(wanted)));
+            let by_date = !args.due || binding.rotate_by.is_some_and(|date| date <= today);
+            (by_key && by_date).then(|| sealed(&value, binding))?
+        }
+        Err(_) if args.due || args.key.is_some() => return None,
+        Err(error) => Content::Malformed { class: error.class(), error: error.to_string() },
+    };
+    Some(Item { name: name.to_owned(), content })
+}
+
+fn sealed(value: &SealedValue, binding: &Binding) -> Content {
+    let bound_to = match &binding.scope {
+        Scope::Strict(place) => BoundTo {
+            namespace: Some(place.namespace.to_string()),
+            name: Some(place.name.to_string()),
+            item: Some(place.item.to_string()),
+        },
+        Scope::Namespace(namespace) => BoundTo { namespace: Some(namespace.to_string()), ..BoundTo::default() },
+        Scope::Cluster => BoundTo::default(),
+    };
+    Content::Sealed {
+        scope: binding.scope.kind().as_str(),
+        bound_to,
+        algorithm: value.algorithm().as_str(),
+        keys: binding.keys.iter().map(ToString::to_string).collect(),
+        sealed: time_text(&binding.sealed),
+        rotate_by: binding.rotate_by.map(|date| date.to_string()),
+        bytes: value.plaintext_len(),
+    }
+}
+
+fn text(objects: &[Object]) -> String {
+    let mut output = String::new();
+    for object in objects {
+        let namespace = object.namespace.as_deref().unwrap_or("(no namespace)");
+        let _ = writeln!(output, "{namespace}/{} in {}", object.name.as_deref().unwrap_or("(no name)"), object.file);
+        let width = object.items.iter().map(|item| item.name.len()).max().unwrap_or_default();
+        for item in &object.items {
+            let _ = write!(output, "  {:width$}  ", item.name);
+            let _ = match &item.content {
+                Content::Malformed { error, .. } => writeln!(output, "malformed: {error}"),
+                Content::Sealed { scope, bound_to, algorithm, keys, sealed, rotate_by, bytes } => {
+                    let bound =
+                        [&bound_to.namespace, &bound_to.name, &bound_to.item].into_iter().flatten().cloned().collect::<Vec<_>>();
+                    let due = rotate_by.as_ref().map_or(String::new(), |date| format!(", rotate by {date}"));
+                    let bound = if bound.is_empty() { String::new() } else { format!(" {}", bound.join("/")) };
+                    writeln!(output, "{scope}{bound}, {bytes} bytes, {algorithm} {}, sealed {sealed}{due}", keys.join(","))
+                }
+            };
+        }
+    }
+    output
+}

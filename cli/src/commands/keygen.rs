@@ -1,0 +1,65 @@
+//! `bulla keygen`: an age identity file, or the public half of one.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use bulla_shared::age::{Algorithm, Identity};
+use bulla_shared::binding::time_text;
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::files::{self, Access, Input};
+use crate::keys;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bulla keygen -o recovery.key\n  bulla keygen -y recovery.key > recovery.recipients")]
+pub struct Args {
+    /// File to write, for its owner alone; an existing file is never overwritten
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print the public keys of this identity file (- for standard input) instead of making a key
+    #[arg(short = 'y', long = "recipient", value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "algorithm")]
+    recipient_of: Option<PathBuf>,
+    /// Kind of the key
+    #[arg(long, value_enum, default_value_t = Kind::Hybrid)]
+    algorithm: Kind,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// ML-KEM-768 with X25519, safe against a later quantum computer
+    Hybrid,
+    /// X25519 alone, shorter and known to every age tool
+    X25519,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    if let Some(path) = &args.recipient_of {
+        let mut text = String::new();
+        for identity in keys::identities(&Input::from_path(path))? {
+            let _ = writeln!(text, "{}", identity.recipient());
+        }
+        return files::write(args.output.as_deref(), text.as_bytes(), Access::Default);
+    }
+    let identity = Identity::generate(match args.algorithm {
+        Kind::Hybrid => Algorithm::Hybrid,
+        Kind::X25519 => Algorithm::X25519,
+    });
+    let (created, secret) = (time_text(&Timestamp::now()), identity.to_text());
+    let head = format!("# created: {created}\n# public key: {}\n", identity.recipient());
+    let mut file = Zeroizing::new(String::with_capacity(head.len() + secret.len() + 1));
+    for part in [head.as_str(), &secret, "\n"] {
+        file.push_str(part);
+    }
+    match args.output.as_deref().filter(|path| *path != std::path::Path::new("-")) {
+        Some(path) => files::create_private(path, file.as_bytes())?,
+        None => files::write(None, file.as_bytes(), Access::Private)?,
+    }
+    // As age-keygen does: whoever does not see the file sees the public key.
+    if args.output.is_some() || !std::io::stdout().is_terminal() {
+        eprintln!("Public key: {}", identity.recipient());
+    }
+    Ok(())
+}

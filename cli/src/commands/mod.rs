@@ -1,0 +1,53 @@
+//! The commands, one file each.
+
+mod completions;
+mod inspect;
+mod keygen;
+mod man;
+mod seal;
+mod unseal;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Seal Secrets for Git: ciphertext that only the cluster can open.
+#[derive(Debug, Parser)]
+#[command(name = "bulla", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 fine; 2 usage or input; 3 configuration; 4 keys or ciphertext; 5 cluster; 70 a bug; 74 input/output"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a private key, or print the public half of one
+    Keygen(keygen::Args),
+    /// Turn Secrets into SealedSecrets
+    Seal(seal::Args),
+    /// Open SealedSecrets offline, with a private key
+    Unseal(unseal::Args),
+    /// Show scope, keys and dates of sealed values, without any key
+    Inspect(inspect::Args),
+    /// Print shell completions
+    Completions(completions::Args),
+    /// Print or write the man pages
+    Man(man::Args),
+}
+
+/// Runs one command.
+pub fn run(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Keygen(args) => keygen::run(args),
+        Command::Seal(args) => seal::run(args),
+        Command::Unseal(args) => unseal::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
+}

@@ -1,0 +1,261 @@
+//! `bulla seal`: each Secret in a stream of manifests becomes a `SealedSecret`; everything else passes byte for byte.
+
+use std::path::PathBuf;
+
+use bulla_shared::binding::ScopeKind;
+use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, PlainSecret, SealOptions, object_size};
+use bulla_shared::names::{Namespace, ObjectName};
+use bulla_shared::sealed::Recipients;
+use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use zeroize::Zeroizing;
+
+use crate::cluster;
+use crate::error::{Error, Kind, warn};
+use crate::files::{self, Access, Input};
+use crate::keys::RecipientArgs;
+use crate::manifest::{
+    Document, DocumentKind, Expected, Layout, ManifestError, Secrets, Source, decode, find_secrets, parse, reindent, splice,
+    verify_splice,
+};
+use crate::plain::{self, Overrides};
+use crate::yaml::to_yaml;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bulla seal -R prod.recipients secret.yaml -o sealed.yaml\n  \
+    kubectl create secret generic db -n prod --from-file=password --dry-run=client -o yaml | bulla seal -r age1pq1… > db.yaml")]
+pub struct Args {
+    /// Manifests with Secrets, YAML or JSON; standard input without any, or for -
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    recipients: RecipientArgs,
+    /// Context of the kubeconfig to take the newest key from, if no recipients are given
+    #[arg(long, conflicts_with_all = ["recipients", "recipient_files"])]
+    context: Option<String>,
+    /// What each value is bound to
+    #[arg(long, value_enum, default_value_t = Scope::Strict)]
+    scope: Scope,
+    /// Namespace of Secrets that name none
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// Name of the Secret if it names none
+    #[arg(long)]
+    name: Option<String>,
+    /// File to write; standard output without it, or for -
+    #[arg(short, long, value_name = "FILE", conflicts_with = "in_place")]
+    output: Option<PathBuf>,
+    /// Replace each file by its sealed form
+    #[arg(long, requires = "files")]
+    in_place: bool,
+    /// Days after which the values are due for rotation, such as 90d
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    rotate_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Scope {
+    /// Namespace, name and item
+    Strict,
+    /// Only the namespace
+    Namespace,
+    /// Nothing: opens anywhere in a cluster that has the key
+    Cluster,
+}
+
+impl From<Scope> for ScopeKind {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Strict => Self::Strict,
+            Scope::Namespace => Self::Namespace,
+            Scope::Cluster => Self::Cluster,
+        }
+    }
+}
+
+fn days(text: &str) -> Result<i32, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok()).filter(|days| (1..=36_500).contains(days));
+    days.ok_or_else(|| "expected days, such as 90d".to_owned())
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let inputs: Vec<Input> = match args.files.as_slice() {
+        [] => vec![Input::Stdin],
+        files => files.iter().map(|file| Input::from_path(file)).collect(),
+    };
+    if args.in_place && inputs.contains(&Input::Stdin) {
+        return Err(Error::new(Kind::Usage, "standard input cannot be sealed in place").hint("leave out --in-place"));
+    }
+    let namespace = name::<Namespace>(args.namespace.as_ref(), "--namespace")?;
+    let name = name::<ObjectName>(args.name.as_ref(), "--name")?;
+    let recipients = recipients(args)?;
+    let now = Timestamp::now();
+    let options = SealOptions {
+        scope: args.scope.into(),
+        recipients: &recipients,
+        now,
+        rotate_by: args.rotate_after.map(|days| due(now, days)),
+    };
+    let overrides = Overrides { namespace: namespace.as_ref(), name: name.as_ref() };
+    // All is sealed before anything is written: one bad file leaves every file as it was.
+    let mut sealed = Vec::new();
+    for input in inputs {
+        let text = seal_input(&input, &options, overrides)?;
+        sealed.push((input, text));
+    }
+    if args.in_place {
+        for (input, text) in &sealed {
+            if let Input::File(path) = input {
+                files::replace(path, text.as_bytes(), Access::Default)?;
+            }
+        }
+        return Ok(());
+    }
+    let texts: Vec<_> = sealed.into_iter().map(|(_, text)| text).collect();
+    files::write(args.output.as_deref(), join(&texts).as_bytes(), Access::Default)
+}
+
+fn name<T: std::str::FromStr<Err = bulla_shared::names::NameError>>(
+    text: Option<&String>,
+    flag: &str,
+) -> Result<Option<T>, Error> {
+    text.map(|text| text.parse()).transpose().map_err(|error| Error::new(Kind::Usage, format!("cannot use {flag}")).cause(error))
+}
+
+fn due(now: Timestamp, days: i32) -> Date {
+    now.to_zoned(TimeZone::UTC).date().saturating_add(days.days())
+}
+
+/// Flags, else the newest key of a context, which is named.
+fn recipients(args: &Args) -> Result<Recipients, Error> {
+    let mut given = args.recipients.read()?;
+    if given.is_empty() {
+        let from = cluster::newest_key(args.context.as_deref())?;
+        eprintln!("sealing to key {} of context {}", from.key.recipient.fingerprint().id(), from.context);
+        given.push(from.key.recipient);
+    }
+    Recipients::new(given).map_err(|error| Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error))
+}
+
+/// Documents of several files as one stream.
+fn join(texts: &[Zeroizing<String>]) -> Zeroizing<String> {
+    let mut all = Zeroizing::new(String::with_capacity(texts.iter().map(|text| text.len() + 5).sum()));
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            if !all.ends_with('\n') {
+                all.push('\n');
+            }
+            if !text.trim_start_matches('\u{feff}').starts_with("---") {
+                all.push_str("---\n");
+            }
+        }
+        all.push_str(text.strip_prefix('\u{feff}').filter(|_| index > 0).unwrap_or(text));
+    }
+    all
+}
+
+fn seal_input(input: &Input, options: &SealOptions<'_>, overrides: Overrides<'_>) -> Result<Zeroizing<String>, Error> {
+    let name = input.name();
+    let bytes = input.read("manifests")?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::new(Kind::Usage, format!("cannot seal {name}"))
+            .cause("it is empty")
+            .hint("give a manifest of kind Secret"));
+    }
+    let refused = |error: ManifestError| manifest_error(&name, &error);
+    let source = decode(bytes.to_vec()).map_err(refused)?;
+    let documents = parse(&source).map_err(refused)?;
+    let mut edits = Vec::new();
+    let mut expected = Vec::new();
+    let mut kinds = Vec::new();
+    for document in &documents {
+        let secrets = find_secrets(document).map_err(refused)?;
+        kinds.push(secrets.kind);
+        seal_document(&name, document, &secrets, options, overrides, &mut edits, &mut expected)?;
+    }
+    if edits.is_empty() {
+        return Err(nothing_to_seal(&name, &kinds));
+    }
+    let text = splice(source.text(), &edits);
+    verify_splice(&documents, &text, &expected).map_err(refused)?;
+    Ok(text)
+}
+
+fn seal_document(
+    name: &str,
+    document: &Document<'_>,
+    secrets: &Secrets<'_>,
+    options: &SealOptions<'_>,
+    overrides: Overrides<'_>,
+    edits: &mut Vec<(std::ops::Range<usize>, String)>,
+    expected: &mut Vec<Expected>,
+) -> Result<(), Error> {
+    if let Some(span) = &secrets.list_kind {
+        // The items are no Secrets any more.
+        expected.push(Expected { span: span.clone(), value: "List".into() });
+        let quote = document.text(span.clone()).chars().next().filter(|first| "\"'".contains(*first));
+        let quote = quote.map(String::from).unwrap_or_default();
+        edits.push((span.clone(), format!("{quote}List{quote}")));
+    }
+    for found in &secrets.found {
+        let plain = plain::read(name, document, found.node, overrides)?;
+        let sealed = plain.seal(options).map_err(|error| convert_error(name, document, found.node, &plain, &error))?;
+        let size = object_size(&sealed);
+        if size > MAX_CLIENT_APPLY {
+            warn(format!(
+                "{}: the SealedSecret has {size} bytes; kubectl apply without --server-side takes at most {MAX_CLIENT_APPLY}",
+                plain.name
+            ));
+        }
+        let value = serde_json::to_value(&sealed).map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))?;
+        let text = match &found.layout {
+            Layout::Block => reindent(&to_yaml(&sealed)?, found.column, source_ending(document.source())),
+            Layout::Flow(layout) => layout.write(&value),
+        };
+        edits.push((found.span.clone(), text));
+        expected.push(Expected { span: found.node.span(), value });
+    }
+    edits.sort_by_key(|(span, _)| span.start);
+    Ok(())
+}
+
+fn source_ending(source: &Source) -> crate::manifest::LineEnding {
+    source.line_ending()
+}
+
+fn manifest_error(name: &str, error: &ManifestError) -> Error {
+    Error::new(Kind::Usage, format!("cannot read {name}")).cause(error).maybe_hint(error.hint())
+}
+
+fn convert_error(
+    name: &str,
+    document: &Document<'_>,
+    node: &crate::manifest::Node,
+    plain: &PlainSecret,
+    error: &ConvertError,
+) -> Error {
+    let hint = match error {
+        ConvertError::NoNamespace(scope) => {
+            format!("add metadata.namespace, or run: bulla seal --scope {scope} -n NAMESPACE {name} (for Secret {})", plain.name)
+        }
+        ConvertError::NoItems => "add data or stringData".to_owned(),
+        ConvertError::TooManyItems | ConvertError::TooLarge(_) => "split it into several Secrets".to_owned(),
+        ConvertError::Seal(..) => "a Secret holds at most 1 MiB; keep large files elsewhere and seal the key to them".to_owned(),
+        ConvertError::MintingType => "let the cluster make such Secrets itself".to_owned(),
+        _ => "see bulla seal --help".to_owned(),
+    };
+    let place = document.place(node);
+    Error::new(Kind::Usage, format!("cannot seal {name}")).cause(format!("{place}: {error}")).hint(hint)
+}
+
+fn nothing_to_seal(name: &str, kinds: &[DocumentKind]) -> Error {
+    let (cause, hint) = if kinds.contains(&DocumentKind::SealedSecret) {
+        ("it is sealed already", "bulla inspect shows to which keys")
+    } else if kinds.contains(&DocumentKind::BitnamiSealedSecret) {
+        (
+            "it is sealed for Bitnami's controller",
+            "seal the Secret that it was made from: kubectl get secret NAME -o yaml | bulla seal",
+        )
+    } else {
+        ("there is no Secret (apiVersion v1, kind Secret) in it", "only Secrets are sealed; other kinds pass through beside one")
+    };
+    Error::new(Kind::Usage, format!("cannot seal {name}")).cause(cause).hint(hint)
+}

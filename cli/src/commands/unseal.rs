@@ -1,0 +1,105 @@
+//! `bulla unseal`: `SealedSecret`s opened offline, as the controller would open them.
+
+use std::path::PathBuf;
+
+use bulla_shared::opening::{AllowedTypes, Refusal, open};
+use bulla_shared::resources::sealed_secret::SealedSecret;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind};
+use crate::files::{self, Access, Input};
+use crate::keys::IdentityArgs;
+use crate::manifest::sealed::{SealedDocument, read_sealed};
+use crate::yaml::secret_to_yaml;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  bulla unseal -i recovery.key sealed.yaml\n  bulla unseal -i recovery.key --item password sealed.yaml"
+)]
+pub struct Args {
+    /// Manifest with SealedSecrets, YAML or JSON; standard input for -
+    file: PathBuf,
+    #[command(flatten)]
+    identities: IdentityArgs,
+    /// Print the bytes of this one item and nothing else
+    #[arg(long)]
+    item: Option<String>,
+    /// File to write, for its owner alone; standard output without it, or for -
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let input = Input::from_path(&args.file);
+    let keys = args.identities.read()?;
+    let found = read_sealed(&input)?;
+    if found.is_empty() {
+        return Err(Error::new(Kind::Usage, format!("cannot unseal {}", input.name()))
+            .cause("there is no SealedSecret (bulla.dev) in it")
+            .hint("bulla seal makes one of a Secret"));
+    }
+    if let (Some(item), [_, _, ..]) = (&args.item, found.as_slice()) {
+        return Err(Error::new(Kind::Usage, format!("cannot choose item {item}"))
+            .cause("there are several SealedSecrets in the file")
+            .hint("leave out --item, or give a file with one"));
+    }
+    let mut output = Zeroizing::new(Vec::new());
+    for document in &found {
+        let secret = unseal(&input, document, &keys)?;
+        if let Some(item) = &args.item {
+            let value = secret.items.iter().find(|(name, _)| name.as_str() == item);
+            let value = value
+                .ok_or_else(|| Error::new(Kind::Usage, format!("there is no item {item}")).hint("bulla inspect lists them"))?;
+            return files::write(args.output.as_deref(), value.1.expose(), Access::Private);
+        }
+        let yaml = secret_to_yaml(&secret)?;
+        // A new buffer with room for both: one that grew would leave plaintext behind.
+        let mut longer = Zeroizing::new(Vec::with_capacity(output.len() + yaml.len() + 4));
+        longer.extend_from_slice(&output);
+        longer.extend_from_slice(if output.is_empty() { b"" } else { b"---\n" });
+        longer.extend_from_slice(yaml.as_bytes());
+        output = longer;
+    }
+    files::write(args.output.as_deref(), &output, Access::Private)
+}
+
+fn unseal(
+    input: &Input,
+    document: &SealedDocument,
+    keys: &bulla_keys::KeyRing,
+) -> Result<bulla_shared::convert::PlainSecret, Error> {
+    let SealedDocument { place, sealed } = document;
+    let failed = |kind| Error::new(kind, format!("cannot unseal {}", input.name()));
+    let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
+    let name = sealed.metadata.name.as_deref().unwrap_or_default();
+    let names = (namespace.parse(), name.parse());
+    let (Ok(namespace), Ok(name)) = names else {
+        return Err(failed(Kind::Usage)
+            .cause(format!("{place}: the SealedSecret has no valid metadata.namespace and metadata.name"))
+            .hint("values are bound to them; add what they were sealed for"));
+    };
+    let types = AllowedTypes::with(type_of(sealed));
+    let opening = open(&namespace, &name, &sealed.spec, keys, &types);
+    opening.secret.map_err(|refusal| {
+        let mut error = failed(Kind::Keys).cause(format!("{place}: {refusal}"));
+        for item in &opening.items {
+            if let Err(cause) = &item.result {
+                error = error.cause(format!("item {}: {cause}", item.name));
+            }
+        }
+        error.maybe_hint(match refusal {
+            Refusal::KeyMissing { .. } => {
+                Some("give the identity file of that key with -i; bulla keygen -y FILE prints whose it is")
+            }
+            Refusal::Items { .. } => {
+                Some("a value opens only under the namespace, name and item that it was sealed for: see bulla inspect")
+            }
+            _ => None,
+        })
+    })
+}
+
+/// Offline, whoever holds the key decides: any type but those that mint.
+fn type_of(sealed: &SealedSecret) -> Option<String> {
+    sealed.spec.template.as_ref()?.type_.clone()
+}

@@ -1,0 +1,150 @@
+//! Reading input and writing output: limits, standard streams, atomic replacement.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind};
+use crate::manifest::MAX_BYTES;
+
+/// Where input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input, written `-` or nothing.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// `-` is standard input.
+    #[must_use]
+    pub fn from_path(path: &Path) -> Self {
+        if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_owned()) }
+    }
+
+    /// How messages name it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Reads all of it; `what` says what belongs there, for the one who sits before an empty prompt.
+    pub fn read(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let failed = |error: io::Error| Error::new(Kind::Io, format!("cannot read {}", self.name())).cause(error);
+        match self {
+            Self::Stdin if io::stdin().is_terminal() => {
+                Err(Error::new(Kind::Usage, "standard input is a terminal").hint(format!("give {what} as a file, or pipe it in")))
+            }
+            Self::Stdin => read_limited(io::stdin().lock(), 0).map_err(failed),
+            Self::File(path) => {
+                let file = File::open(path).map_err(failed)?;
+                let length = file.metadata().map_err(failed)?.len();
+                read_limited(file, usize::try_from(length).unwrap_or(usize::MAX)).map_err(failed)
+            }
+        }
+    }
+}
+
+/// Reads up to one byte more than the longest manifest, so that the reader of manifests says that it is too long.
+fn read_limited(source: impl Read, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let most = MAX_BYTES + 1;
+    // A buffer that grows leaves plaintext behind; a file of the expected length does not make it grow.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(expected.saturating_add(1).min(most)));
+    source.take(u64::try_from(most).expect("32 MiB")).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Who may read a new file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// As the user's umask says.
+    Default,
+    /// The owner alone.
+    Private,
+}
+
+/// Writes to `path`, or to standard output for none or `-`.
+pub fn write(path: Option<&Path>, bytes: &[u8], access: Access) -> Result<(), Error> {
+    match path {
+        None => write_stdout(bytes),
+        Some(path) if path == Path::new("-") => write_stdout(bytes),
+        Some(path) => replace(path, bytes, access),
+    }
+}
+
+fn write_stdout(bytes: &[u8]) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|error| Error::new(Kind::Io, "cannot write to standard output").cause(error))
+}
+
+/// Replaces a file in one step, and only if its content changes; its permissions stay.
+pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
+    let failed = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => Some("make the folder first"),
+            io::ErrorKind::StorageFull => Some("the file is as it was; free some space and try again"),
+            _ => None,
+        };
+        Error::new(Kind::Io, format!("cannot write {}", path.display())).cause(error).maybe_hint(hint)
+    };
+    match fs::metadata(path) {
+        // A device or a pipe cannot be replaced.
+        Ok(metadata) if !metadata.is_file() => File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes)),
+        Ok(_) if fs::read(path).is_ok_and(|before| before == bytes) => Ok(()),
+        // A link stays a link: what it points to is replaced.
+        Ok(metadata) => fs::canonicalize(path).and_then(|path| swap(&path, bytes, Some(metadata.permissions()), access)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => swap(path, bytes, None, access),
+        Err(error) => Err(error),
+    }
+    .map_err(failed)
+}
+
+/// Writes a file that must not be there yet, for its owner alone.
+pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AlreadyExists => Some("a private key is never overwritten; choose another name"),
+            io::ErrorKind::NotFound => Some("make the folder first"),
+            _ => None,
+        };
+        Error::new(Kind::Io, format!("cannot create {}", path.display())).cause(error).maybe_hint(hint)
+    };
+    let temporary = temporary(path, None, Access::Private, bytes).map_err(failed)?;
+    temporary.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
+}
+
+fn swap(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>, access: Access) -> io::Result<()> {
+    temporary(path, permissions, access, bytes)?.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// A file beside `path` with all bytes on the disk; it goes away unless it takes the place of `path`.
+fn temporary(
+    path: &Path,
+    permissions: Option<fs::Permissions>,
+    access: Access,
+    bytes: &[u8],
+) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".bulla-");
+    #[cfg(unix)]
+    if access == Access::Default {
+        use std::os::unix::fs::PermissionsExt as _;
+        // The umask takes away from this; without it the file would be its owner's alone.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.as_file().sync_all()?;
+    Ok(file)
+}

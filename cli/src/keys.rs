@@ -1,0 +1,89 @@
+//! Recipients and identities as the command line gives them. What was given is never repeated: it may be a private key.
+
+use std::path::{Path, PathBuf};
+
+use bulla_keys::KeyRing;
+use bulla_shared::age::{Identity, KeyError, Recipient, parse_identity_file};
+use bulla_shared::recipients::{RecipientsError, RecipientsFile};
+
+use crate::error::{Error, Kind};
+use crate::files::Input;
+
+/// To whom to seal.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RecipientArgs {
+    /// Public key to seal to (age1pq1… or age1…); may be repeated
+    #[arg(short, long = "recipient", value_name = "RECIPIENT")]
+    pub recipients: Vec<String>,
+    /// File of public keys, one a line; may be repeated
+    #[arg(short = 'R', long = "recipients-file", value_name = "FILE")]
+    pub recipient_files: Vec<PathBuf>,
+}
+
+impl RecipientArgs {
+    /// Everything that was named, in order; empty if nothing was.
+    pub fn read(&self) -> Result<Vec<Recipient>, Error> {
+        let mut all = Vec::new();
+        for text in &self.recipients {
+            all.push(text.parse().map_err(|error| recipient_error("cannot use the recipient given with -r", error, &error))?);
+        }
+        for path in &self.recipient_files {
+            all.extend(recipients_file(path)?.recipients);
+        }
+        Ok(all)
+    }
+}
+
+/// Reads a recipients file.
+pub fn recipients_file(path: &Path) -> Result<RecipientsFile, Error> {
+    let input = Input::from_path(path);
+    let what = format!("cannot use the recipients in {}", input.name());
+    text(&input, "recipients")?.parse().map_err(|error: RecipientsError| match &error {
+        RecipientsError::Line { error: key, .. } => recipient_error(&what, *key, &error),
+        _ => Error::new(Kind::Configuration, what.clone()).cause(&error).hint("one public key a line (age1pq1… or age1…)"),
+    })
+}
+
+fn recipient_error(what: &str, key: KeyError, cause: &dyn std::fmt::Display) -> Error {
+    let hint = match key {
+        KeyError::IdentityAsRecipient => "keep it secret; its public half is printed by: bulla keygen -y FILE",
+        _ => "a recipient is one line of the output of: bulla keygen -y FILE",
+    };
+    Error::new(Kind::Configuration, what).cause(cause).hint(hint)
+}
+
+/// Private keys to open with.
+#[derive(Debug, Clone, clap::Args)]
+pub struct IdentityArgs {
+    /// File with private keys, as bulla keygen or age-keygen write it; may be repeated
+    #[arg(short, long = "identity", value_name = "FILE", required = true)]
+    pub identities: Vec<PathBuf>,
+}
+
+impl IdentityArgs {
+    /// All identities of all files.
+    pub fn read(&self) -> Result<KeyRing, Error> {
+        let mut all = Vec::new();
+        for path in &self.identities {
+            all.extend(identities(&Input::from_path(path))?);
+        }
+        Ok(all.into_iter().collect())
+    }
+}
+
+/// Reads the identities of one file.
+pub fn identities(input: &Input) -> Result<Vec<Identity>, Error> {
+    parse_identity_file(&text(input, "an identity file")?).map_err(|error| {
+        let hint = match error {
+            KeyError::RecipientAsIdentity => "the private key is in the file that bulla keygen -o wrote",
+            _ => "an identity file is written by: bulla keygen -o FILE",
+        };
+        Error::new(Kind::Keys, format!("cannot use the identities in {}", input.name())).cause(error).hint(hint)
+    })
+}
+
+fn text(input: &Input, what: &str) -> Result<zeroize::Zeroizing<String>, Error> {
+    let bytes = input.read(what)?;
+    let text = str::from_utf8(&bytes).map(|text| zeroize::Zeroizing::new(text.to_owned()));
+    text.map_err(|_| Error::new(Kind::Configuration, format!("cannot read {}", input.name())).cause("the file is not UTF-8 text"))
+}

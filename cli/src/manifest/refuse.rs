@@ -1,0 +1,81 @@
+//! What a Secret may not contain, since parsers read it differently or sealing would change what it means.
+//!
+//! Documents of other kinds pass through untouched and may contain all of it.
+
+use std::collections::HashSet;
+
+use super::error::{ManifestError, Reason};
+use super::node::{Document, Kind, Node, Style, Tag};
+use super::scalar::{ScalarStyle, ScalarValue};
+
+/// Refuses aliases, merge keys, tags of others, keys that are not text to everyone, and anchors that are `referred` to.
+pub(super) fn check_secret(document: &Document<'_>, secret: &Node, referred: &HashSet<usize>) -> Result<(), ManifestError> {
+    check(document, secret, false)?;
+    if referred.is_empty() {
+        return Ok(());
+    }
+    // An anchor goes with the Secret that is replaced, so nothing may need it. On the Secret itself it would name another
+    // object than before.
+    match secret.find(&mut |node| node.anchor().filter(|anchor| referred.contains(anchor))) {
+        Some(anchor) => Err(document.refuse(alias_of(document, anchor).unwrap_or(secret), Reason::ReferredAnchor)),
+        None => Ok(()),
+    }
+}
+
+fn alias_of<'d>(document: &'d Document<'_>, anchor: usize) -> Option<&'d Node> {
+    document.root()?.find(&mut |node| matches!(node.kind(), Kind::Alias(target) if *target == anchor).then_some(node))
+}
+
+fn check(document: &Document<'_>, node: &Node, in_flow: bool) -> Result<(), ManifestError> {
+    check_tag(document, node, in_flow)?;
+    let flow = node.style() == Style::Flow;
+    match node.kind() {
+        Kind::Scalar(_) => {}
+        Kind::Alias(_) => return Err(document.refuse(node, Reason::Alias)),
+        Kind::Sequence(items) => {
+            for item in items {
+                check(document, item, flow)?;
+            }
+        }
+        Kind::Mapping(entries) => {
+            for (key, value) in entries {
+                check_key(document, key, flow)?;
+                check(document, value, flow)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_key(document: &Document<'_>, key: &Node, in_flow: bool) -> Result<(), ManifestError> {
+    let refuse = |reason| Err(document.refuse(key, reason));
+    let scalar = match key.kind() {
+        Kind::Scalar(scalar) => scalar,
+        Kind::Alias(_) => return refuse(Reason::Alias),
+        Kind::Mapping(_) | Kind::Sequence(_) => return refuse(Reason::ComplexKey),
+    };
+    let unquoted = scalar.style() == ScalarStyle::Plain || scalar.tag.is_some();
+    if scalar.raw() == "<<" && unquoted {
+        return refuse(Reason::MergeKey);
+    }
+    if key.is_explicit_key() {
+        return refuse(Reason::ComplexKey);
+    }
+    check_tag(document, key, in_flow)?;
+    match scalar.read() {
+        ScalarValue::Text(_) => Ok(()),
+        other => refuse(Reason::KeyNotText { found: other.describe() }),
+    }
+}
+
+fn check_tag(document: &Document<'_>, node: &Node, in_flow: bool) -> Result<(), ManifestError> {
+    let Some(tag) = node.tag() else { return Ok(()) };
+    let fits = match tag {
+        _ if in_flow => false,
+        Tag::NonSpecific => true,
+        Tag::Map => matches!(node.kind(), Kind::Mapping(_)),
+        Tag::Seq => matches!(node.kind(), Kind::Sequence(_)),
+        other => !matches!(other, Tag::Other(_)) && matches!(node.kind(), Kind::Scalar(_)),
+    };
+    if fits { Ok(()) } else { Err(document.refuse(node, Reason::Tag)) }
+}

@@ -1,0 +1,55 @@
+//! The SealedSecrets of a stream, as resources.
+
+use bulla_shared::resources::sealed_secret::SealedSecret;
+
+use super::{Kind as NodeKind, Node, Place, ScalarValue, decode, find_sealed, parse};
+use crate::error::{Error, Kind};
+use crate::files::Input;
+
+/// A `SealedSecret` and where it stands.
+#[derive(Debug)]
+pub struct SealedDocument {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub sealed: SealedSecret,
+}
+
+/// Reads all SealedSecrets of an input; other kinds are passed over.
+pub fn read_sealed(input: &Input) -> Result<Vec<SealedDocument>, Error> {
+    let failed = || Error::new(Kind::Usage, format!("cannot read {}", input.name()));
+    let bytes = input.read("manifests")?;
+    let source = decode(bytes.to_vec()).map_err(|error| failed().maybe_hint(error.hint()).cause(error))?;
+    let documents = parse(&source).map_err(|error| failed().maybe_hint(error.hint()).cause(error))?;
+    let mut found = Vec::new();
+    for document in &documents {
+        for node in find_sealed(document) {
+            let place = document.place(node);
+            // The cause names no value: a type error of serde would quote it.
+            let sealed = to_value(node).and_then(|value| serde_json::from_value(value).ok());
+            let sealed = sealed.ok_or_else(|| failed().cause(format!("{place}: not of the form of a SealedSecret")))?;
+            found.push(SealedDocument { place, sealed });
+        }
+    }
+    Ok(found)
+}
+
+/// A node as JSON; none for what JSON does not have. Depth is bounded by the parser.
+fn to_value(node: &Node) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    Some(match node.kind() {
+        NodeKind::Mapping(entries) => {
+            let entries = entries.iter().map(|(key, value)| Some((key.as_str()?.to_owned(), to_value(value)?)));
+            Value::Object(entries.collect::<Option<_>>()?)
+        }
+        NodeKind::Sequence(items) => Value::Array(items.iter().map(to_value).collect::<Option<_>>()?),
+        NodeKind::Scalar(scalar) => match scalar.read() {
+            ScalarValue::Text(text) => Value::String(text.to_owned()),
+            ScalarValue::Null => Value::Null,
+            ScalarValue::Boolean => Value::Bool(scalar.as_bool()?),
+            ScalarValue::Integer | ScalarValue::Float => Value::Number(scalar.raw().parse().ok()?),
+            _ => return None,
+        },
+        NodeKind::Alias(_) => return None,
+    })
+}

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Kind};
 use crate::manifest::MAX_BYTES;
 
+/// How messages name standard input.
+pub const STDIN: &str = "standard input";
+
 /// Where input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -29,7 +32,7 @@ impl Input {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Stdin => "standard input".to_owned(),
+            Self::Stdin => STDIN.to_owned(),
             Self::File(path) => path.display().to_string(),
         }
     }

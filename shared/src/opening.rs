@@ -242,11 +242,9 @@ fn check(
         return Err(SpecError::MissingItem { type_: type_.to_owned(), items });
     }
     // A value that does not even parse will never be in the Secret, so its length does not matter.
-    let length = |item: &str| {
-        let value = values.iter().find(|(name, _)| *name == item)?;
-        Some(value.1.as_ref().map_or(0, SealedValue::plaintext_len))
-    };
-    let mut total: usize = values.iter().filter_map(|(_, value)| Some(value.as_ref().ok()?.plaintext_len())).sum();
+    let lengths: BTreeMap<&str, usize> =
+        values.iter().map(|(name, value)| (name.as_str(), value.as_ref().map_or(0, SealedValue::plaintext_len))).collect();
+    let mut total: usize = lengths.values().sum();
     let mut templates = Vec::new();
     for (item, text) in &template.data {
         let name: ItemName = item.parse()?;
@@ -258,8 +256,11 @@ fn check(
         if json_item(spec).is_some_and(|json| json == item) {
             parsed.json_skeleton().map_err(refuse)?;
         }
-        let checked = parsed.check(length).map_err(refuse)?;
+        let checked = parsed.check(|item| lengths.get(item).copied()).map_err(refuse)?;
         total += checked.max_len();
+        if total > MAX_PLAINTEXT {
+            return Err(SpecError::TooLong);
+        }
         templates.push((name, checked));
     }
     if total > MAX_PLAINTEXT {
@@ -297,17 +298,10 @@ fn build(
     plain: BTreeMap<ItemName, SecretBytes>,
     templates: Vec<(ItemName, CheckedTemplate)>,
 ) -> PlainSecret {
+    let by_name: BTreeMap<&str, &SecretBytes> = plain.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let rendered: Vec<_> =
+        templates.into_iter().map(|(name, template)| (name, template.render(|item| by_name[item].expose()).into())).collect();
     let mut items = plain;
-    let rendered: Vec<_> = templates
-        .into_iter()
-        .map(|(name, template)| {
-            let value = template.render(|item| {
-                let value = items.iter().find(|(name, _)| name.as_str() == item);
-                value.expect("the template was checked against these items").1.expose()
-            });
-            (name, SecretBytes::from(value))
-        })
-        .collect();
     items.extend(rendered);
     let template = spec.template.clone().unwrap_or_default();
     let metadata = template.metadata.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bulla_shared::binding::ScopeKind;
-use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, PlainSecret, SealOptions, object_size};
+use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, SealOptions, object_size};
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::sealed::Recipients;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::cluster;
 use crate::error::{Error, Kind, warn};
-use crate::files::{self, Access, Input};
+use crate::files::{self, Access, Input, STDIN};
 use crate::keys::RecipientArgs;
 use crate::manifest::{
-    Document, DocumentKind, Expected, Layout, ManifestError, Secrets, Source, decode, find_secrets, parse, reindent, splice,
+    Document, DocumentKind, Expected, Layout, ManifestError, Secrets, decode, find_secrets, parse, reindent, splice,
     verify_splice,
 };
 use crate::plain::{self, Overrides};
@@ -197,7 +197,7 @@ fn seal_document(
     }
     for found in &secrets.found {
         let plain = plain::read(name, document, found.node, overrides)?;
-        let sealed = plain.seal(options).map_err(|error| convert_error(name, document, found.node, &plain, &error))?;
+        let sealed = plain.seal(options).map_err(|error| convert_error(name, document, found.node, &error))?;
         let size = object_size(&sealed);
         if size > MAX_CLIENT_APPLY {
             warn(format!(
@@ -207,7 +207,7 @@ fn seal_document(
         }
         let value = serde_json::to_value(&sealed).map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))?;
         let text = match &found.layout {
-            Layout::Block => reindent(&to_yaml(&sealed)?, found.column, source_ending(document.source())),
+            Layout::Block => reindent(&to_yaml(&sealed)?, found.column, document.source().line_ending()),
             Layout::Flow(layout) => layout.write(&value),
         };
         edits.push((found.span.clone(), text));
@@ -217,24 +217,17 @@ fn seal_document(
     Ok(())
 }
 
-fn source_ending(source: &Source) -> crate::manifest::LineEnding {
-    source.line_ending()
-}
-
 fn manifest_error(name: &str, error: &ManifestError) -> Error {
     Error::new(Kind::Usage, format!("cannot read {name}")).cause(error).maybe_hint(error.hint())
 }
 
-fn convert_error(
-    name: &str,
-    document: &Document<'_>,
-    node: &crate::manifest::Node,
-    plain: &PlainSecret,
-    error: &ConvertError,
-) -> Error {
+fn convert_error(name: &str, document: &Document<'_>, node: &crate::manifest::Node, error: &ConvertError) -> Error {
     let hint = match error {
         ConvertError::NoNamespace(scope) => {
-            format!("add metadata.namespace, or run: bulla seal --scope {scope} -n NAMESPACE {name} (for Secret {})", plain.name)
+            format!(
+                "add metadata.namespace, or run: bulla seal --scope {scope} -n NAMESPACE{}",
+                if name == STDIN { String::new() } else { format!(" {name}") }
+            )
         }
         ConvertError::NoItems => "add data or stringData".to_owned(),
         ConvertError::TooManyItems | ConvertError::TooLarge(_) => "split it into several Secrets".to_owned(),

@@ -70,7 +70,7 @@ fn unseal(
 ) -> Result<bulla_shared::convert::PlainSecret, Error> {
     let SealedDocument { place, sealed } = document;
     let failed = |kind| Error::new(kind, format!("cannot unseal {}", input.name()));
-    let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = sealed.metadata.namespace.as_deref().unwrap_or("default");
     let name = sealed.metadata.name.as_deref().unwrap_or_default();
     let names = (namespace.parse(), name.parse());
     let (Ok(namespace), Ok(name)) = names else {

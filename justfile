@@ -1,0 +1,46 @@
+# Every job of the project; `just` alone lists them. `.ci/run` calls the same recipes.
+
+_list:
+    @just --list --unsorted
+
+# Seal an example, apply it to a real API server, show the Secret and a refusal
+demo *args:
+    cargo demo {{args}}
+
+# All tests: unit, property, vectors, CLI, end to end on a real control plane (built once, a few minutes)
+test:
+    cargo test --workspace
+
+# Formatting and lints
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The minimum Rust version of Cargo.toml builds the workspace
+msrv:
+    scripts/msrv
+
+# Licences, bans, sources, and the number of crates
+deps:
+    scripts/deps
+
+# Public documentation builds without a warning
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# Write what is generated from the sources: custom resource definitions, help and man pages
+generate:
+    BULLA_UPDATE=1 cargo test --quiet -p bulla-controller --test generated
+    BULLA_UPDATE=1 cargo test --quiet -p bulla-cli --test generated
+
+# Seal and open one value: ours and Go's age side by side
+bench-value:
+    cargo run --release --quiet -p bulla-tests --bin bench-value
+
+# Fuzz one target for so many seconds (needs a nightly toolchain and cargo-fuzz)
+fuzz target seconds="600":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=65536
+
+# Everything that CI runs
+ci:
+    .ci/run

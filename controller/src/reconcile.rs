@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bulla_keys::KeyRing;
 use bulla_shared::names::{Namespace, ObjectName};
-use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, open};
+use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -18,11 +18,11 @@ use tracing::{debug, info, warn};
 
 use crate::api::{self, ApiError};
 use crate::index::{Index, Key, SealedHead, SecretHead};
-use crate::plan::{self, Stop, Write};
+use crate::plan::{self, Write};
 use crate::queue::Queue;
-use crate::status::{self, Outcome};
+use crate::status::{self, FOREIGN, Outcome};
 
-/// How often an unlabelled Secret that stands in the way is looked at again: it is not watched.
+/// How often something that stands in the way and is not watched is looked at again: an unlabelled Secret, a missing right.
 const BLOCKER_POLL: Duration = Duration::from_mins(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -116,15 +116,25 @@ impl Reconciler {
         let Ok(sealed) = serde_json::from_value::<SealedSecret>(value) else {
             return self.report(&head, Outcome::malformed(), &[]).await;
         };
-        if sealed.spec.suspend || sealed.metadata.deletion_timestamp.is_some() {
+        if sealed.metadata.deletion_timestamp.is_some() {
             return Ok(Next::Wait);
         }
         let head = SealedHead { status: sealed.status.clone().unwrap_or_default(), metadata: sealed.metadata.clone() };
+        if sealed.spec.suspend {
+            return self.report(&head, Outcome::suspended(), &[]).await;
+        }
         let (Ok(namespace), Ok(name)) = (key.namespace.parse::<Namespace>(), key.name.parse::<ObjectName>()) else {
             return self.report(&head, Outcome::malformed(), &[]).await;
         };
+        let secret = match secret {
+            // The one that stood in the way last time is not watched, so it is asked for before anything is opened.
+            None if head.status.conditions.iter().any(|condition| condition.reason == FOREIGN) => {
+                api::secret_head(&self.client, &key.namespace, &key.name).await?
+            }
+            secret => secret,
+        };
         let write = match plan::write(&sealed.metadata, secret.as_ref(), &self.namespace) {
-            Write::Stop(stop) => return self.report(&head, stop.into(), &[]).await,
+            Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
         let ring = self.ring.read().expect("no code panics while it holds the ring").clone();
@@ -134,6 +144,8 @@ impl Reconciler {
             Err(refusal) => Outcome::from(&refusal),
             Ok(plain) => self.apply(key, &sealed, plain, write).await,
         };
+        // Whether it was seen before or after opening, a Secret in the way is told in one way.
+        let items = if outcome.word() == FOREIGN { not_opened(&sealed.spec) } else { items };
         self.report(&head, outcome, &items).await
     }
 
@@ -190,10 +202,14 @@ impl Reconciler {
             self.announce(head, &outcome).await;
         }
         Ok(match outcome {
-            Outcome::Ready(_) => Next::Wait,
+            Outcome::Ready(_) | Outcome::Suspended(_) => Next::Wait,
             Outcome::Stalled(reason) => {
                 warn!(object = %key, reason = reason.word, "{}", reason.message);
-                if Outcome::from(Stop::Foreign).word() == reason.word { Next::Look } else { Next::Wait }
+                Next::Wait
+            }
+            Outcome::Blocked(reason) => {
+                warn!(object = %key, reason = reason.word, "{}", reason.message);
+                Next::Look
             }
             Outcome::Retrying(_) => Next::Retry,
         })
@@ -213,7 +229,7 @@ impl Reconciler {
     /// One event when an object stalls or changes why; none for success, which the status shows.
     async fn announce(&self, head: &SealedHead, outcome: &Outcome) {
         let before = head.status.conditions.iter().find(|condition| condition.r#type == "Ready");
-        let Outcome::Stalled(reason) = outcome else { return };
+        let (Outcome::Stalled(reason) | Outcome::Blocked(reason)) = outcome else { return };
         if before.is_some_and(|before| before.reason == reason.word) {
             return;
         }

@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use crate::api::ApiError;
 use crate::plan::Stop;
 
+/// The word for a Secret of somebody else in the place of ours.
+pub const FOREIGN: &str = "ForeignSecret";
+
 /// How one reconciliation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -17,8 +20,12 @@ pub enum Outcome {
     Ready(Applied),
     /// Only a change of an object or a key can help.
     Stalled(Reason),
+    /// Nothing we watch can help, but it may change by itself: it is looked at now and then.
+    Blocked(Reason),
     /// It is tried again by itself.
     Retrying(Reason),
+    /// The author asked to leave it alone.
+    Suspended(Reason),
 }
 
 /// One word for machines and one sentence for people.
@@ -39,8 +46,8 @@ impl Reason {
 impl From<Stop> for Outcome {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Foreign => Self::Stalled(Reason::new(
-                "ForeignSecret",
+            Stop::Foreign => Self::Blocked(Reason::new(
+                FOREIGN,
                 "a Secret of this name exists and is not ours; delete or rename it, or rename this SealedSecret",
             )),
             Stop::BeingDeleted => {
@@ -72,6 +79,12 @@ impl From<&Refusal> for Outcome {
 }
 
 impl Outcome {
+    /// `spec.suspend` is set.
+    #[must_use]
+    pub fn suspended() -> Self {
+        Self::Suspended(Reason::new("Suspended", "spec.suspend is true: the Secret is left as it is"))
+    }
+
     /// The object does not have the shape that its schema asks for.
     #[must_use]
     pub fn malformed() -> Self {
@@ -102,7 +115,7 @@ impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ready(_) => "Ready",
-            Self::Stalled(reason) | Self::Retrying(reason) => reason.word,
+            Self::Stalled(reason) | Self::Blocked(reason) | Self::Retrying(reason) | Self::Suspended(reason) => reason.word,
         }
     }
 
@@ -111,7 +124,7 @@ impl Outcome {
     pub fn message(&self) -> &str {
         match self {
             Self::Ready(_) => "the Secret is up to date",
-            Self::Stalled(reason) | Self::Retrying(reason) => &reason.message,
+            Self::Stalled(reason) | Self::Blocked(reason) | Self::Retrying(reason) | Self::Suspended(reason) => &reason.message,
         }
     }
 }
@@ -128,10 +141,18 @@ pub fn status(
     let condition = |type_: &str, status: bool| {
         Condition::new(&before.conditions, type_, status, (outcome.word(), outcome.message()), generation, now)
     };
-    let (conditions, applied) = match outcome {
-        Outcome::Ready(applied) => (vec![condition("Ready", true)], Some(applied.clone())),
-        Outcome::Stalled(_) => (vec![condition("Ready", false), condition("Stalled", true)], before.applied.clone()),
-        Outcome::Retrying(_) => (vec![condition("Ready", false), condition("Reconciling", true)], before.applied.clone()),
+    let mut applied = before.applied.clone();
+    let conditions = match outcome {
+        Outcome::Ready(now_applied) => {
+            applied = Some(now_applied.clone());
+            vec![condition("Ready", true)]
+        }
+        // What was made before still serves.
+        Outcome::Suspended(_) if applied.is_some() => vec![condition("Ready", true)],
+        Outcome::Stalled(_) | Outcome::Blocked(_) | Outcome::Suspended(_) => {
+            vec![condition("Ready", false), condition("Stalled", true)]
+        }
+        Outcome::Retrying(_) => vec![condition("Ready", false), condition("Reconciling", true)],
     };
     SealedSecretStatus { observed_generation: Some(generation), conditions, items: items.iter().map(item).collect(), applied }
 }

@@ -197,9 +197,9 @@ impl Binding {
             }
             keys.push(id);
         }
-        let sealed = canonical(args.required("sealed")?, "sealed", time_text)?;
+        let sealed = canonical(args.required("sealed")?, "sealed", 20, time_text)?;
         let rotate_by = match args.optional("rotate-by") {
-            Some(text) => Some(canonical(text, "rotate-by", Date::to_string)?),
+            Some(text) => Some(canonical(text, "rotate-by", 10, Date::to_string)?),
             None => None,
         };
         match args.next {
@@ -233,9 +233,14 @@ pub fn time_text(time: &Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Parses `text` and accepts it only if it is what `format` writes: one value has one text.
-fn canonical<T: FromStr>(text: &str, what: &'static str, format: impl Fn(&T) -> String) -> Result<T, BindingError> {
-    text.parse().ok().filter(|value| format(value) == text).ok_or(BindingError::Value(what))
+/// Parses `text` and accepts it only if it is what `format` writes, in a year of four digits: one value has one text.
+fn canonical<T: FromStr>(
+    text: &str,
+    what: &'static str,
+    length: usize,
+    format: impl Fn(&T) -> String,
+) -> Result<T, BindingError> {
+    text.parse().ok().filter(|value| text.len() == length && format(value) == text).ok_or(BindingError::Value(what))
 }
 
 struct Args<'a> {
@@ -299,6 +304,8 @@ mod tests {
         refuse("06:50:00Z", "06:50:00+00:00", BindingError::Value("sealed"));
         refuse("06:50:00Z", "06:50:60Z", BindingError::Value("sealed"));
         refuse("2027-02-21", "2027-02-30", BindingError::Value("rotate-by"));
+        refuse("2027-02-21", "-002027-02-21", BindingError::Value("rotate-by"));
+        refuse("2026-11", "-002026-11", BindingError::Value("sealed"));
         refuse("2027-02-21", "20270221", BindingError::Value("rotate-by"));
         refuse(" rotate-by=2027-02-21", " rotate-by=", BindingError::Value("rotate-by"));
         refuse("2027-02-21", "2027-02-21 rotate-by=2027-02-21", BindingError::Trailing(8));

@@ -23,9 +23,12 @@ const PLAIN_TYPES: [&str; 6] = [
     "kubernetes.io/dockercfg",
     "kubernetes.io/dockerconfigjson",
     "kubernetes.io/basic-auth",
-    "kubernetes.io/ssh-auth",
+    SSH_AUTH,
     "kubernetes.io/tls",
 ];
+
+const SSH_AUTH: &str = "kubernetes.io/ssh-auth";
+const SSH_KEY: &str = "ssh-privatekey";
 
 /// The Secret types that are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,9 @@ pub enum SpecError {
         /// What it needs.
         items: &'static str,
     },
+    /// The API server refuses this item if it is empty, and whether it is must not depend on a value.
+    #[error("item {0} of this type could be empty; put text around it, or leave out trim")]
+    Empty(&'static str),
     /// One name in `encryptedData` and `template.data`.
     #[error("item {0} stands in encryptedData and in template.data")]
     SameItem(ItemName),
@@ -139,6 +145,12 @@ pub enum Refusal {
         /// How many items there are.
         all: usize,
     },
+}
+
+/// Reports on all items of `spec` without opening any: something else already stops the Secret.
+#[must_use]
+pub fn not_opened(spec: &SealedSecretSpec) -> Vec<ItemReport> {
+    spec.encrypted_data.iter().map(|(item, text)| not_tried(item, text.parse())).collect()
 }
 
 /// Opens all items of `spec` at `namespace` and `name` and builds the Secret.
@@ -245,6 +257,9 @@ fn check(
     let lengths: BTreeMap<&str, usize> =
         values.iter().map(|(name, value)| (name.as_str(), value.as_ref().map_or(0, SealedValue::plaintext_len))).collect();
     let mut total: usize = lengths.values().sum();
+    if type_ == SSH_AUTH && lengths.get(SSH_KEY) == Some(&0) {
+        return Err(SpecError::Empty(SSH_KEY));
+    }
     let mut templates = Vec::new();
     for (item, text) in &template.data {
         let name: ItemName = item.parse()?;
@@ -260,6 +275,9 @@ fn check(
         total += checked.max_len();
         if total > MAX_PLAINTEXT {
             return Err(SpecError::TooLong);
+        }
+        if item == SSH_KEY && type_ == SSH_AUTH && !checked.is_never_empty(|item| lengths[item]) {
+            return Err(SpecError::Empty(SSH_KEY));
         }
         templates.push((name, checked));
     }
@@ -284,7 +302,7 @@ fn missing_item(type_: &str, has: impl Fn(&str) -> bool) -> Option<&'static str>
         "kubernetes.io/dockerconfigjson" => (".dockerconfigjson", has(".dockerconfigjson")),
         "kubernetes.io/dockercfg" => (".dockercfg", has(".dockercfg")),
         "kubernetes.io/basic-auth" => ("username or password", has("username") || has("password")),
-        "kubernetes.io/ssh-auth" => ("ssh-privatekey", has("ssh-privatekey")),
+        SSH_AUTH => (SSH_KEY, has(SSH_KEY)),
         "kubernetes.io/tls" => ("tls.crt and tls.key", has("tls.crt") && has("tls.key")),
         _ => return None,
     };

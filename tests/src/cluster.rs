@@ -99,11 +99,11 @@ impl Cluster {
         .await
     }
 
-    /// The values of a Secret as text.
-    pub async fn values(&self, namespace: &str, name: &str) -> BTreeMap<String, String> {
+    /// The values of a Secret as `item=text`, in order.
+    pub async fn values(&self, namespace: &str, name: &str) -> Vec<String> {
         let secret = self.secrets(namespace).get(name).await.unwrap();
-        let text = |bytes: k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).into_owned();
-        secret.data.unwrap_or_default().into_iter().map(|(item, bytes)| (item, text(bytes))).collect()
+        let line = |(item, bytes): (String, k8s_openapi::ByteString)| format!("{item}={}", String::from_utf8_lossy(&bytes.0));
+        secret.data.unwrap_or_default().into_iter().map(line).collect()
     }
 }
 

@@ -324,7 +324,7 @@ pub enum RewrapError {
     /// The new recipient is of the other kind.
     #[error("hybrid and x25519 recipients do not mix")]
     OtherKind,
-    /// The new recipient already has a stanza that is not ours.
+    /// The new recipient already has another stanza in this value.
     #[error("the value is sealed to this recipient already")]
     AlreadyRecipient,
 }

@@ -64,6 +64,16 @@ impl Filter {
         }
     }
 
+    /// Shortest result for an input of at least `length` bytes.
+    pub(super) fn min_len(self, length: usize) -> usize {
+        match self {
+            Self::Trim => 0,
+            Self::Json | Self::Quote | Self::ShellQuote => 2,
+            // Each byte gives at least one.
+            _ => length,
+        }
+    }
+
     /// Appends the result to `output`, which has room for [`Filter::max_len`].
     pub(super) fn apply(self, input: &[u8], output: &mut Vec<u8>) {
         match self {

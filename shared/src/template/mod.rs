@@ -170,6 +170,17 @@ impl CheckedTemplate {
         self.max_len
     }
 
+    /// Whether the output has at least one byte, whatever the values are; `length` gives the shortest value that an item can have.
+    #[must_use]
+    pub fn is_never_empty(&self, length: impl Fn(&str) -> usize) -> bool {
+        self.template.parts.iter().any(|part| match part {
+            Part::Text(span) => !span.is_empty(),
+            Part::Item { name, filters, .. } => {
+                filters.iter().fold(length(name.as_str()), |length, filter| filter.min_len(length)) > 0
+            }
+        })
+    }
+
     /// Renders with the value of each item, none of them longer than was checked.
     #[must_use]
     pub fn render<'v>(&self, value: impl Fn(&str) -> &'v [u8]) -> Zeroizing<Vec<u8>> {

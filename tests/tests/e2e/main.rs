@@ -1,8 +1,15 @@
 //! End to end on a real API server with RBAC and the admission policy on, the controller under its own ServiceAccount.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod canary;
+mod cli;
+mod confinement;
+mod crash;
+mod keys;
 mod life;
-
-use std::sync::Arc;
+mod refusals;
+mod restart;
+mod templates;
 
 use bulla_control_plane::Options;
 use bulla_tests::cluster::Cluster;
@@ -15,13 +22,12 @@ struct Shared {
     _controller: Controller,
 }
 
-async fn shared() -> &'static Arc<Shared> {
-    static SHARED: OnceCell<Arc<Shared>> = OnceCell::const_new();
-    SHARED
-        .get_or_init(|| async {
-            let cluster = Cluster::start(Options::default()).await;
-            let _controller = cluster.controller(&[]).await;
-            Arc::new(Shared { cluster, _controller })
-        })
-        .await
+async fn shared() -> &'static Cluster {
+    static SHARED: OnceCell<Shared> = OnceCell::const_new();
+    let start = || async {
+        let cluster = Cluster::start(Options::default()).await;
+        let controller = cluster.controller(&[]).await;
+        Shared { cluster, _controller: controller }
+    };
+    &SHARED.get_or_init(start).await.cluster
 }

@@ -13,7 +13,7 @@ mod x25519;
 pub use file_key::FileKey;
 pub use keys::{Algorithm, Fingerprint, Identity, KeyError, Recipient, WrappedKey, parse_identity_file};
 
-use header::{Header, HeaderError, Limits};
+use header::{Header, HeaderError, HeaderErrorKind, Limits};
 use thiserror::Error;
 
 use crate::SecretBytes;
@@ -45,6 +45,10 @@ pub fn decrypt(file: &[u8], identities: &[Identity]) -> Result<SecretBytes, AgeE
     let mut found = None;
     // Every stanza is read, also after a match: a file is well-formed or not whoever holds which key.
     for (index, stanza) in header.stanzas.iter().enumerate() {
+        // <https://c2sp.org/age#the-scrypt-recipient-type>: "MUST be the only stanza in the header".
+        if stanza.kind() == "scrypt" && header.stanzas.len() > 1 {
+            return Err(AgeError::Stanza(index + 1));
+        }
         let Some(wrapped) = WrappedKey::from_stanza(stanza).map_err(|()| AgeError::Stanza(index + 1))? else { continue };
         found = found.or_else(|| identities.iter().find_map(|identity| identity.unwrap(&wrapped)));
     }
@@ -52,7 +56,13 @@ pub fn decrypt(file: &[u8], identities: &[Identity]) -> Result<SecretBytes, AgeE
     if !file_key.verify_mac(&file[..header.mac_covers], &header.mac) {
         return Err(AgeError::Mac);
     }
-    payload::decrypt(&file_key, &file[header.payload..]).ok_or(AgeError::Payload)
+    let payload = &file[header.payload..];
+    if payload.len() < payload::NONCE {
+        // The specification reads the nonce with the header.
+        let line = file[..header.payload].iter().filter(|byte| **byte == b'\n').count() + 1;
+        return Err(HeaderError { line, offset: header.payload, kind: HeaderErrorKind::Truncated }.into());
+    }
+    payload::decrypt(&file_key, payload).ok_or(AgeError::Payload)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::primitives::{Aead, random};
 use crate::SecretBytes;
 
 const CHUNK: usize = 64 * 1024;
-const NONCE: usize = 16;
+/// Length of the nonce before the chunks.
+pub(super) const NONCE: usize = 16;
 
 /// Length of the payload that encrypts `plaintext` bytes.
 #[must_use]

@@ -51,7 +51,7 @@ impl FlowLayout {
         Self::Pretty { unit: unit.to_owned(), base: base.to_owned(), ending: source.line_ending() }
     }
 
-    /// Writes a value in this layout, the first line without indentation. All characters that [`super::decode`] refuses are
+    /// Writes a value in this layout, the first line without indentation. All characters that [`super::decode()`] refuses are
     /// written as escapes.
     #[must_use]
     pub fn write(&self, value: &Value) -> String {

@@ -1,7 +1,7 @@
 //! Manifest streams: YAML or JSON read into documents with byte spans, and edited by splicing at those spans.
 //!
-//! The way of a file: [`decode`] (bytes to text that every parser reads alike), [`parse`] (text to trees), [`find_secrets`]
-//! (trees to the mappings to replace), [`splice`] (new text), [`verify_splice`] (the new text is what was meant).
+//! The way of a file: [`decode()`] (bytes to text that every parser reads alike), [`parse()`] (text to trees), [`find_secrets`]
+//! (trees to the mappings to replace), [`splice()`] (new text), [`verify_splice`] (the new text is what was meant).
 //!
 //! Nothing here knows how a Secret is sealed, reads a file or prints. Manifests may hold plaintext: the text and every
 //! scalar are wiped when dropped, and no `Debug` and no error shows a value.

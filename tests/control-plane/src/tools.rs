@@ -56,3 +56,24 @@ pub fn kubeseal() -> Result<PathBuf, BuildError> {
 pub fn age_vectors() -> Result<PathBuf, BuildError> {
     VECTORS.ready()
 }
+
+/// Our own program around Go's `age` library, the other side of `just bench-value`; see `go/bench/main.go`.
+pub fn bench() -> Result<PathBuf, BuildError> {
+    const SOURCE: &str = include_str!("../go/bench/main.go");
+    const OWN: &str = include_str!("../go/bench/go.mod");
+    // The program is a module beside this crate, taken in as any other module's tool; its text names the build, as a version would.
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SOURCE.as_bytes());
+    let own = OWN.replace("module bulla.dev/tests/bench", "module bulla.dev/tests/bench/build");
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/go/bench");
+    let tool = "bulla.dev/tests/bench";
+    let go_mod = format!("{own}\ntool {tool}\n\nrequire {tool} v0.0.0\n\nreplace {tool} => {here:?} // {digest:?}\n");
+    let module = GoModule {
+        name: "age-bench",
+        go_mod: go_mod.leak(),
+        go_sum: include_str!("../go/bench/go.sum"),
+        product: Product::Tools { ldflags: "-s -w", renames: &[] },
+        usually: " (once; seconds)",
+        instead: INSTEAD,
+    };
+    Ok(module.ready()?.join("bench"))
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bulla_keys::select::{SealingRecipient, newest_active};
-use bulla_shared::age::Algorithm;
+use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::resources::sealing_key::SealingKey;
 use jiff::Timestamp;
 use kube::api::ListParams;
@@ -16,15 +16,20 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A key to seal to, and the context that it came from.
 #[derive(Debug)]
-pub struct FromContext {
-    /// Name of the kubeconfig context.
-    pub context: String,
-    /// The key.
-    pub key: SealingRecipient,
+struct FromContext {
+    context: String,
+    key: SealingRecipient,
+}
+
+/// The newest key of `context`, or of the current one; says on standard error where it came from.
+pub fn announced_key(context: Option<&str>) -> Result<Recipient, Error> {
+    let from = newest_key(context)?;
+    eprintln!("sealing to key {} of context {}", from.key.recipient.fingerprint().id(), from.context);
+    Ok(from.key.recipient)
 }
 
 /// Asks `context`, or the current one, for its newest Active hybrid key.
-pub fn newest_key(context: Option<&str>) -> Result<FromContext, Error> {
+fn newest_key(context: Option<&str>) -> Result<FromContext, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(Kind::Io, "cannot start").cause(error))?;
     runtime.block_on(ask(context))

@@ -1,10 +1,12 @@
 //! The `bulla` command.
 //!
 //! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
-//! values, [`keys`] reads recipients and identities, [`files`] reads and writes, [`error`] is how it ends when it goes wrong.
+//! values, [`keys`] reads recipients and identities, [`config`] finds
+//! the rule for a file, [`files`] reads and writes, [`error`] is how it ends when it goes wrong.
 
 pub mod cluster;
 pub mod commands;
+pub mod config;
 pub mod error;
 pub mod files;
 pub mod keys;

@@ -20,8 +20,10 @@ const LENIENT: GeneralPurpose =
 /// What the command line says about a Secret.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Overrides<'a> {
-    /// Namespace of Secrets that name none.
+    /// Namespace of Secrets that name none; another one in a Secret is an error.
     pub namespace: Option<&'a Namespace>,
+    /// Namespace of Secrets that name none, if nothing else gives one; another one in a Secret is fine.
+    pub default_namespace: Option<&'a Namespace>,
     /// Name of the Secret if it names none.
     pub name: Option<&'a ObjectName>,
 }
@@ -96,6 +98,7 @@ impl Reader<'_> {
         let name = self.name(node, name, self.overrides.name, "name", "--name NAME")?;
         let name = name.ok_or_else(|| self.fail(node, "the Secret has no name").hint("add metadata.name, or use --name NAME"))?;
         let namespace = self.name(node, namespace, self.overrides.namespace, "namespace", "-n NAMESPACE")?;
+        let namespace = namespace.or_else(|| self.overrides.default_namespace.cloned());
         let [labels, annotations] = maps;
         Ok((name, namespace, labels, annotations))
     }

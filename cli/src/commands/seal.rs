@@ -1,7 +1,8 @@
 //! `bulla seal`: each Secret in a stream of manifests becomes a `SealedSecret`; everything else passes byte for byte.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bulla_shared::age::Recipient;
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, SealOptions, object_size};
 use bulla_shared::names::{Namespace, ObjectName};
@@ -10,6 +11,7 @@ use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use zeroize::Zeroizing;
 
 use crate::cluster;
+use crate::config::{self, Choice, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::{self, Access, Input, STDIN};
 use crate::keys::RecipientArgs;
@@ -28,12 +30,15 @@ pub struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     recipients: RecipientArgs,
-    /// Context of the kubeconfig to take the newest key from, if no recipients are given
+    /// Context of the kubeconfig whose newest key to seal to [default: the current one, if nothing else names recipients]
     #[arg(long, conflicts_with_all = ["recipients", "recipient_files"])]
     context: Option<String>,
-    /// What each value is bound to
-    #[arg(long, value_enum, default_value_t = Scope::Strict)]
-    scope: Scope,
+    /// Target of .bulla.yaml to seal to; may be repeated [default: those of the rule for the file]
+    #[arg(short, long = "target", value_name = "NAME", conflicts_with_all = ["recipients", "recipient_files", "context"])]
+    targets: Vec<String>,
+    /// What each value is bound to [default: strict, or what the rule for the file says]
+    #[arg(long, value_enum)]
+    scope: Option<Scope>,
     /// Namespace of Secrets that name none
     #[arg(short, long)]
     namespace: Option<String>,
@@ -47,7 +52,7 @@ pub struct Args {
     #[arg(long, requires = "files")]
     in_place: bool,
     /// Days after which the values are due for rotation, such as 90d
-    #[arg(long, value_name = "DAYS", value_parser = days)]
+    #[arg(long, value_name = "DAYS", value_parser = config::days)]
     rotate_after: Option<i32>,
 }
 
@@ -71,11 +76,6 @@ impl From<Scope> for ScopeKind {
     }
 }
 
-fn days(text: &str) -> Result<i32, String> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse().ok()).filter(|days| (1..=36_500).contains(days));
-    days.ok_or_else(|| "expected days, such as 90d".to_owned())
-}
-
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let inputs: Vec<Input> = match args.files.as_slice() {
         [] => vec![Input::Stdin],
@@ -86,18 +86,21 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let namespace = name::<Namespace>(args.namespace.as_ref(), "--namespace")?;
     let name = name::<ObjectName>(args.name.as_ref(), "--name")?;
-    let recipients = recipients(args)?;
     let now = Timestamp::now();
-    let options = SealOptions {
-        scope: args.scope.into(),
-        recipients: &recipients,
-        now,
-        rotate_by: args.rotate_after.map(|days| due(now, days)),
-    };
-    let overrides = Overrides { namespace: namespace.as_ref(), name: name.as_ref() };
+    let mut to_current_context = None;
     // All is sealed before anything is written: one bad file leaves every file as it was.
     let mut sealed = Vec::new();
     for input in inputs {
+        let Resolved { recipients, choice } = resolve(args, &input, &mut to_current_context)?;
+        let rotate_after = args.rotate_after.or(choice.rotate_after);
+        let options = SealOptions {
+            scope: args.scope.map(ScopeKind::from).or(choice.scope).unwrap_or_default(),
+            recipients: &recipients,
+            now,
+            rotate_by: rotate_after.map(|days| due(now, days)),
+        };
+        let overrides =
+            Overrides { namespace: namespace.as_ref(), default_namespace: choice.namespace.as_ref(), name: name.as_ref() };
         let text = seal_input(&input, &options, overrides)?;
         sealed.push((input, text));
     }
@@ -124,15 +127,54 @@ fn due(now: Timestamp, days: i32) -> Date {
     now.to_zoned(TimeZone::UTC).date().saturating_add(days.days())
 }
 
-/// Flags, else the newest key of a context, which is named.
-fn recipients(args: &Args) -> Result<Recipients, Error> {
+struct Resolved {
+    recipients: Recipients,
+    choice: Choice,
+}
+
+/// Flags, else `.bulla.yaml`, else the newest key of the current context, which is named (and asked for once).
+fn resolve(args: &Args, input: &Input, to_current_context: &mut Option<Recipient>) -> Result<Resolved, Error> {
+    let mut choice = Choice::default();
     let mut given = args.recipients.read()?;
-    if given.is_empty() {
-        let from = cluster::newest_key(args.context.as_deref())?;
-        eprintln!("sealing to key {} of context {}", from.key.recipient.fingerprint().id(), from.context);
-        given.push(from.key.recipient);
+    if let Some(context) = &args.context {
+        given.push(cluster::announced_key(Some(context))?);
     }
-    Recipients::new(given).map_err(|error| Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error))
+    if given.is_empty() {
+        let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
+        let config = Config::find(&folder)?;
+        match (config, args.targets.as_slice()) {
+            (Some(config), []) => {
+                choice = config.rule_for(committed(args, input)?)?;
+                given = config.recipients(&choice.targets)?;
+            }
+            (Some(config), targets) => given = config.recipients(targets)?,
+            (None, []) => {
+                let recipient = match to_current_context.take() {
+                    Some(recipient) => recipient,
+                    None => cluster::announced_key(None)?,
+                };
+                given.push(to_current_context.insert(recipient).clone());
+            }
+            (None, _) => {
+                return Err(Error::new(Kind::Configuration, format!("there is no {} here or above", config::FILE))
+                    .hint("targets are named there; name recipients with -r or -R"));
+            }
+        }
+    }
+    let recipients = Recipients::new(given);
+    let recipients =
+        recipients.map_err(|error| Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error))?;
+    Ok(Resolved { recipients, choice })
+}
+
+/// The path that a rule is looked up for: that of the file which will hold the ciphertext.
+fn committed<'a>(args: &'a Args, input: &'a Input) -> Result<&'a Path, Error> {
+    match (&args.output, input) {
+        (Some(output), _) if output != Path::new("-") => Ok(output),
+        (_, Input::File(path)) => Ok(path),
+        (_, Input::Stdin) => Err(Error::new(Kind::Configuration, "no rule can be looked up for standard input")
+            .hint("name the file to write with -o, a target with -t, or recipients with -r or -R")),
+    }
 }
 
 /// Documents of several files as one stream.

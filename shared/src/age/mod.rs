@@ -59,7 +59,7 @@ pub fn decrypt(file: &[u8], identities: &[Identity]) -> Result<SecretBytes, AgeE
     let payload = &file[header.payload..];
     if payload.len() < payload::NONCE {
         // The specification reads the nonce with the header.
-        let line = file[..header.payload].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = file[..header.payload].split(|byte| *byte == b'\n').count();
         return Err(HeaderError { line, offset: header.payload, kind: HeaderErrorKind::Truncated }.into());
     }
     payload::decrypt(&file_key, payload).ok_or(AgeError::Payload)

@@ -1,0 +1,234 @@
+//! `.bulla.yaml`: which targets a file is sealed to, and with which scope.
+//!
+//! Found upward from the working directory; paths in it are relative to it. It says to whom values are sealed, never what is opened.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bulla_shared::age::Recipient;
+use bulla_shared::binding::ScopeKind;
+use bulla_shared::names::Namespace;
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Deserialize;
+
+use crate::cluster;
+use crate::error::{Error, Kind};
+use crate::keys::recipients_file;
+
+/// Name of the file.
+pub const FILE: &str = ".bulla.yaml";
+
+const MAX_BYTES: u64 = 256 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Manifest {
+    version: u32,
+    targets: BTreeMap<String, Target>,
+    #[serde(default)]
+    recovery: Option<PathBuf>,
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    #[serde(default)]
+    recipients: Option<PathBuf>,
+    #[serde(default)]
+    context: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    path: String,
+    targets: Vec<String>,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    scope: Option<Scope>,
+    #[serde(default)]
+    rotate_after: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    Strict,
+    Namespace,
+    Cluster,
+}
+
+/// A configuration, checked: every rule names targets that are there.
+#[derive(Debug)]
+pub struct Config {
+    folder: PathBuf,
+    manifest: Manifest,
+    globs: Vec<GlobMatcher>,
+}
+
+/// What a rule says about a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Names of the targets.
+    pub targets: Vec<String>,
+    /// Namespace of Secrets that name none.
+    pub namespace: Option<Namespace>,
+    /// What values are bound to.
+    pub scope: Option<ScopeKind>,
+    /// Days until rotation is due.
+    pub rotate_after: Option<i32>,
+}
+
+impl Config {
+    /// Reads the file in `folder` or the nearest folder above it; none if there is none.
+    pub fn find(folder: &Path) -> Result<Option<Self>, Error> {
+        let folders = folder.ancestors().map(Path::to_owned);
+        let Some(found) = folders.into_iter().find(|folder| folder.join(FILE).is_file()) else { return Ok(None) };
+        Self::read(&found).map(Some)
+    }
+
+    fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(FILE);
+        let failed = |cause: &dyn std::fmt::Display| {
+            Error::new(Kind::Configuration, format!("cannot use {}", path.display()))
+                .cause(cause)
+                .hint("version: 1, targets: {NAME: {recipients: FILE}}, rules: [{path: GLOB, targets: [NAME]}]")
+        };
+        let length = std::fs::metadata(&path).map_err(|error| failed(&error))?.len();
+        if length > MAX_BYTES {
+            return Err(failed(&format!("longer than {MAX_BYTES} bytes")));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
+        let options = serde_saphyr::options! { with_snippet: false };
+        let manifest: Manifest = serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(&error))?;
+        if manifest.version != 1 {
+            return Err(failed(&"version: only 1 is known"));
+        }
+        for (name, target) in &manifest.targets {
+            if target.recipients.is_none() && target.context.is_none() {
+                return Err(failed(&format!("target {name} has neither recipients nor context")));
+            }
+        }
+        let mut globs = Vec::new();
+        for (number, rule) in (1..).zip(&manifest.rules) {
+            if let Some(unknown) = rule.targets.iter().find(|target| !manifest.targets.contains_key(*target)) {
+                return Err(failed(&format!("rule {number} names the unknown target {unknown}")));
+            }
+            // `*` stays in its folder, `**` does not.
+            let glob = GlobBuilder::new(&rule.path).literal_separator(true).build();
+            globs.push(glob.map_err(|error| failed(&format!("rule {number}: {error}")))?.compile_matcher());
+            choice(rule).map_err(|cause| failed(&format!("rule {number}: {cause}")))?;
+        }
+        Ok(Self { folder: folder.to_owned(), manifest, globs })
+    }
+
+    /// What the first matching rule says about `file`, a path that need not exist yet.
+    pub fn rule_for(&self, file: &Path) -> Result<Choice, Error> {
+        let absolute = std::path::absolute(file).map_err(|error| Error::new(Kind::Io, "cannot resolve a path").cause(error))?;
+        let inside = absolute.strip_prefix(&self.folder).ok();
+        let found = self.globs.iter().position(|glob| inside.is_some_and(|path| glob.is_match(path)));
+        let rule = found.map(|index| &self.manifest.rules[index]).ok_or_else(|| {
+            Error::new(Kind::Configuration, format!("no rule of {} is for {}", self.folder.join(FILE).display(), file.display()))
+                .hint("add a rule, or name targets with -t or recipients with -r or -R")
+        })?;
+        Ok(choice(rule).expect("rules were checked when they were read"))
+    }
+
+    /// Recipients of all `targets`, and the recovery recipients.
+    pub fn recipients(&self, targets: &[String]) -> Result<Vec<Recipient>, Error> {
+        let mut all = Vec::new();
+        for name in targets {
+            let target = self.manifest.targets.get(name).ok_or_else(|| {
+                let known: Vec<_> = self.manifest.targets.keys().cloned().collect();
+                Error::new(Kind::Configuration, format!("there is no target {name}")).hint(format!(
+                    "{} has: {}",
+                    self.folder.join(FILE).display(),
+                    known.join(", ")
+                ))
+            })?;
+            match &target.recipients {
+                Some(path) => all.extend(recipients_file(&self.folder.join(path))?.recipients),
+                None => all.push(cluster::announced_key(target.context.as_deref())?),
+            }
+        }
+        if let Some(path) = &self.manifest.recovery {
+            all.extend(recipients_file(&self.folder.join(path))?.recipients);
+        }
+        Ok(all)
+    }
+}
+
+fn choice(rule: &Rule) -> Result<Choice, String> {
+    let namespace = rule.namespace.as_ref().map(|text| text.parse().map_err(|error| format!("{error}"))).transpose()?;
+    let rotate_after = rule.rotate_after.as_deref().map(days).transpose()?;
+    let scope = rule.scope.map(|scope| match scope {
+        Scope::Strict => ScopeKind::Strict,
+        Scope::Namespace => ScopeKind::Namespace,
+        Scope::Cluster => ScopeKind::Cluster,
+    });
+    Ok(Choice { targets: rule.targets.clone(), namespace, scope, rotate_after })
+}
+
+/// Reads a number of days, such as `90d`.
+pub fn days(text: &str) -> Result<i32, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok()).filter(|days| (1..=36_500).contains(days));
+    days.ok_or_else(|| "expected days, such as 90d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use bulla_shared::age::{Algorithm, Identity};
+
+    use super::*;
+
+    const TEXT: &str = "version: 1\ntargets:\n  staging: {recipients: staging.recipients}\n  prod: {recipients: prod.recipients}\n\
+        recovery: recovery.recipients\nrules:\n- {path: 'staging/**', targets: [staging], scope: namespace}\n\
+        - {path: 'prod/*.yaml', targets: [prod, staging], namespace: shop, rotateAfter: 90d}\n";
+
+    fn folder(text: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), text).unwrap();
+        for name in ["staging", "prod", "recovery"] {
+            let recipient = Identity::generate(Algorithm::X25519).recipient().to_string();
+            std::fs::write(folder.path().join(format!("{name}.recipients")), recipient).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn the_first_matching_rule_counts() {
+        let folder = folder(TEXT);
+        let below = folder.path().join("staging/a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        let config = Config::find(&below).unwrap().unwrap();
+        let rule = |path: &str| config.rule_for(&folder.path().join(path));
+        assert_eq!(rule("staging/a/b/c.yaml").unwrap().targets, ["staging"]);
+        assert_eq!(rule("staging/a/b/c.yaml").unwrap().scope, Some(ScopeKind::Namespace));
+        let prod = rule("prod/db.yaml").unwrap();
+        assert_eq!((prod.namespace.unwrap().as_str(), prod.rotate_after), ("shop", Some(90)));
+        assert!(rule("prod/deeper/db.yaml").is_err(), "* stays in its folder");
+        assert!(config.rule_for(Path::new("/elsewhere/prod/db.yaml")).is_err());
+        assert_eq!(config.recipients(&prod.targets).unwrap().len(), 3, "both targets and the recovery key");
+        assert!(config.recipients(&["nobody".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (from, to, cause) in [
+            ("version: 1", "version: 2", "only 1 is known"),
+            ("targets: [staging],", "targets: [stagin],", "rule 1 names the unknown target stagin"),
+            ("{recipients: prod.recipients}", "{}", "target prod has neither"),
+            ("'prod/*.yaml'", "'prod/[.yaml'", "rule 2: error parsing glob"),
+            ("90d", "90", "rule 2: expected days"),
+            ("shop", "Shop", "rule 2: namespace has a character"),
+            ("scope: namespace", "scop: namespace", "scop"),
+        ] {
+            let folder = folder(&TEXT.replacen(from, to, 1));
+            let error = format!("{:?}", Config::find(folder.path()).unwrap_err());
+            assert!(error.contains(cause), "{to}: {error}");
+        }
+    }
+}

@@ -2,6 +2,8 @@
 //!
 //! What leaves this module of a failed write is the HTTP code and a fixed category.
 
+use std::time::Duration;
+
 use bulla_shared::resources::{API_VERSION, SEALING_KEY_LABEL};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -15,6 +17,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::index::SecretHead;
+
+/// Longest wait for an answer: a connection that dropped silently must not hold a worker for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest answer that is read: an object of the largest size, with room for managed fields.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
@@ -82,6 +87,12 @@ impl ApiError {
     }
 }
 
+/// A request through the library, for objects without plaintext: with the same patience, and its error reduced to a category.
+pub async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    let answer = tokio::time::timeout(PATIENCE, request).await.map_err(|_| ApiError::Transport)?;
+    answer.map_err(|error| ApiError::from(&error))
+}
+
 /// Metadata of one Secret, or none.
 ///
 /// # RBAC: `secrets: get`
@@ -141,6 +152,17 @@ async fn send_for_head(client: &Client, method: Method, path: &str, body: Bytes)
 }
 
 async fn send<T: DeserializeOwned>(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    accept: &str,
+) -> Result<T, ApiError> {
+    let answer = tokio::time::timeout(PATIENCE, send_for_ever(client, method, path, body, accept)).await;
+    answer.map_err(|_| ApiError::Transport)?
+}
+
+async fn send_for_ever<T: DeserializeOwned>(
     client: &Client,
     method: Method,
     path: &str,

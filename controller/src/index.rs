@@ -88,6 +88,20 @@ impl SealedHead {
 /// A Secret's metadata.
 pub type SecretHead = ObjectMeta;
 
+/// What of an object's metadata is remembered. Labels and annotations are not: their author decides how large they are.
+#[must_use]
+pub fn slim(metadata: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        resource_version: metadata.resource_version,
+        generation: metadata.generation,
+        deletion_timestamp: metadata.deletion_timestamp,
+        ..ObjectMeta::default()
+    }
+}
+
 /// All heads, behind one lock that is never held across a wait.
 #[derive(Debug, Default)]
 pub struct Index(Mutex<Heads>);

@@ -13,7 +13,7 @@ pub struct Options {
     /// Context of the kubeconfig to use; in a pod, the pod's own ServiceAccount is used without it
     #[arg(long)]
     pub context: Option<String>,
-    /// How many objects are reconciled at once [default: twice the cores, at least 4]
+    /// How many objects are reconciled at once [default: twice the cores, 4 to 16]
     #[arg(long)]
     pub workers: Option<usize>,
     /// A further Secret type that may be made; may be repeated
@@ -62,6 +62,6 @@ impl Options {
     /// The number of workers in effect.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.workers.unwrap_or_else(|| (2 * std::thread::available_parallelism().map_or(2, usize::from)).max(4)).max(1)
+        self.workers.unwrap_or_else(|| (2 * std::thread::available_parallelism().map_or(2, usize::from)).clamp(4, 16)).max(1)
     }
 }

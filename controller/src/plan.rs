@@ -83,14 +83,20 @@ pub fn write(sealed: &ObjectMeta, secret: Option<&SecretHead>, controller_namesp
     if !labelled || !ours {
         return Write::Stop(Stop::Foreign);
     }
-    if annotation(secret, IMMUTABLE_ANNOTATION).is_none() {
+    if !is_immutable(secret) {
         return Write::Replace(Box::new(secret.clone()));
     }
-    if annotation(secret, SOURCE_ANNOTATION) == Some(&source(sealed)) {
+    if annotation(secret, IMMUTABLE_ANNOTATION).is_some() && annotation(secret, SOURCE_ANNOTATION) == Some(&source(sealed)) {
         Write::Keep(Box::new(secret.clone()))
     } else {
         Write::Stop(Stop::Immutable)
     }
+}
+
+/// Made immutable by us or by somebody else: the API server would compare the data, and its answer would tell whether a guess was right.
+fn is_immutable(secret: &SecretHead) -> bool {
+    let mut fields = secret.managed_fields.iter().flatten().filter_map(|entry| entry.fields_v1.as_ref());
+    annotation(secret, IMMUTABLE_ANNOTATION).is_some() || fields.any(|fields| fields.0.get("f:immutable").is_some())
 }
 
 fn label(secret: &SecretHead) -> Option<&str> {
@@ -211,6 +217,11 @@ mod tests {
         let immutable = |source: &str| decide(&json!({"annotations": {IMMUTABLE_ANNOTATION: "true", SOURCE_ANNOTATION: source}}));
         assert!(matches!(immutable("u1/3"), Write::Keep(_)));
         assert_eq!(immutable("u1/2"), Write::Stop(Stop::Immutable));
+        let by_others = json!({
+            "annotations": {SOURCE_ANNOTATION: "u1/3"},
+            "managedFields": [{"manager": "admin", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:immutable": {}}}],
+        });
+        assert_eq!(decide(&by_others), Write::Stop(Stop::Immutable));
     }
 
     #[test]

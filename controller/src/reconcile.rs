@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use bulla_keys::KeyRing;
+use bulla_shared::convert::PlainSecret;
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
@@ -17,10 +18,10 @@ use serde_json::json;
 use tracing::{debug, info, warn};
 
 use crate::api::{self, ApiError};
-use crate::index::{Index, Key, SealedHead, SecretHead};
-use crate::plan::{self, Write};
+use crate::index::{Index, Key, SealedHead, SecretHead, slim};
+use crate::plan::{self, Stop, Write};
 use crate::queue::Queue;
-use crate::status::{self, FOREIGN, Outcome};
+use crate::status::{self, FOREIGN, KEY_MISSING, Outcome};
 
 /// How often something that stands in the way and is not watched is looked at again: an unlabelled Secret, a missing right.
 const BLOCKER_POLL: Duration = Duration::from_mins(1);
@@ -126,12 +127,11 @@ impl Reconciler {
         let (Ok(namespace), Ok(name)) = (key.namespace.parse::<Namespace>(), key.name.parse::<ObjectName>()) else {
             return self.report(&head, Outcome::malformed(), &[]).await;
         };
+        // What the index remembers is too little to decide on; one that stood in the way last time is not in it at all.
+        let was_foreign = head.status.conditions.iter().any(|condition| condition.reason == FOREIGN);
         let secret = match secret {
-            // The one that stood in the way last time is not watched, so it is asked for before anything is opened.
-            None if head.status.conditions.iter().any(|condition| condition.reason == FOREIGN) => {
-                api::secret_head(&self.client, &key.namespace, &key.name).await?
-            }
-            secret => secret,
+            None if !was_foreign => None,
+            _ => api::secret_head(&self.client, &key.namespace, &key.name).await?,
         };
         let write = match plan::write(&sealed.metadata, secret.as_ref(), &self.namespace) {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
@@ -144,51 +144,56 @@ impl Reconciler {
             Err(refusal) => Outcome::from(&refusal),
             Ok(plain) => self.apply(key, &sealed, plain, write).await,
         };
+        let current = self.ring.read().expect("no code panics while it holds the ring").clone();
+        if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &current) {
+            // The key may have arrived while this was opened, and its waking may have found the object still Ready.
+            self.queue.add(key.clone());
+        }
         // Whether it was seen before or after opening, a Secret in the way is told in one way.
         let items = if outcome.word() == FOREIGN { not_opened(&sealed.spec) } else { items };
         self.report(&head, outcome, &items).await
     }
 
-    async fn apply(
-        &self,
-        key: &Key,
-        sealed: &SealedSecret,
-        mut plain: bulla_shared::convert::PlainSecret,
-        write: Write,
-    ) -> Outcome {
-        let (namespace, name) = (&key.namespace, &key.name);
-        let written = match write {
-            Write::Stop(stop) => return stop.into(),
-            Write::Keep(secret) => Ok(*secret),
-            Write::Create => {
-                let metadata = plan::metadata(&mut plain, sealed, None);
-                match api::create_secret(&self.client, namespace, plain.to_json(&metadata)).await {
-                    Err(ApiError::Conflict) => return self.blocked(key, sealed).await,
-                    written => written.inspect(|_| info!(object = %key, "Secret created")),
-                }
-            }
-            Write::Replace(existing) => {
-                let metadata = plan::metadata(&mut plain, sealed, Some(&existing));
-                let json = plain.to_json(&metadata);
-                api::replace_secret(&self.client, namespace, name, json)
-                    .await
-                    .inspect(|_| info!(object = %key, "Secret replaced"))
-            }
-        };
+    async fn apply(&self, key: &Key, sealed: &SealedSecret, plain: PlainSecret, write: Write) -> Outcome {
+        let mut written = self.write(key, sealed, plain.clone(), write).await;
+        if written == Err(WriteError::Api(ApiError::Conflict)) {
+            // A Secret is there that the watch has not shown: without our label, or too new, or changed since.
+            let again = match api::secret_head(&self.client, &key.namespace, &key.name).await {
+                Err(error) => return Outcome::from_api(error),
+                Ok(secret) => plan::write(&sealed.metadata, secret.as_ref(), &self.namespace),
+            };
+            written = self.write(key, sealed, plain, again).await;
+        }
         match written {
             Ok(secret) => Outcome::Ready(plan::applied_to(&sealed.metadata, &secret, &self.config_hash)),
-            Err(error) => Outcome::from_api(error),
+            Err(WriteError::Stop(stop)) => stop.into(),
+            Err(WriteError::Api(error)) => Outcome::from_api(error),
         }
     }
 
-    /// A Secret is there that the watch does not show: without our label, or too new to have been seen.
-    async fn blocked(&self, key: &Key, sealed: &SealedSecret) -> Outcome {
-        match api::secret_head(&self.client, &key.namespace, &key.name).await {
-            Err(error) => Outcome::from_api(error),
-            Ok(secret) => match plan::write(&sealed.metadata, secret.as_ref(), &self.namespace) {
-                Write::Stop(stop) => stop.into(),
-                Write::Create | Write::Replace(_) | Write::Keep(_) => Outcome::from_api(ApiError::Conflict),
-            },
+    async fn write(
+        &self,
+        key: &Key,
+        sealed: &SealedSecret,
+        mut plain: PlainSecret,
+        write: Write,
+    ) -> Result<SecretHead, WriteError> {
+        let (namespace, name) = (&key.namespace, &key.name);
+        match write {
+            Write::Stop(stop) => Err(WriteError::Stop(stop)),
+            Write::Keep(secret) => Ok(*secret),
+            Write::Create => {
+                let metadata = plan::metadata(&mut plain, sealed, None);
+                let head = api::create_secret(&self.client, namespace, plain.to_json(&metadata)).await?;
+                info!(object = %key, "Secret created");
+                Ok(head)
+            }
+            Write::Replace(existing) => {
+                let metadata = plan::metadata(&mut plain, sealed, Some(&existing));
+                let head = api::replace_secret(&self.client, namespace, name, plain.to_json(&metadata)).await?;
+                info!(object = %key, "Secret replaced");
+                Ok(head)
+            }
         }
     }
 
@@ -219,10 +224,17 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": replace(head, status)});
         let api: Api<SealedHead> = Api::namespaced(self.client.clone(), &key.namespace);
-        let patched = api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        let head = patched.map_err(|error| ApiError::from(&error))?;
-        // What the watch will show: known already, it is no news, and nothing is done twice.
-        self.index.lock().sealed.insert(key, head);
+        let mut patched = api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+        patched.metadata = slim(patched.metadata);
+        // What the watch will show: known already, it is no news. Only if nothing newer has been seen: the answer may be late, and a
+        // head that goes back in time would hide a change for ever.
+        let mut heads = self.index.lock();
+        if let Some(known) = heads.sealed.get_mut(&key)
+            && known.metadata.uid == head.metadata.uid
+            && known.metadata.resource_version == head.metadata.resource_version
+        {
+            *known = patched;
+        }
         Ok(())
     }
 
@@ -240,8 +252,7 @@ impl Reconciler {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &head.object_ref(&())).await {
-            let error = ApiError::from(&error);
+        if let Err(error) = api::in_time(self.recorder.publish(&event, &head.object_ref(&()))).await {
             warn!(object = %Key::of(&head.metadata), %error, "event not recorded");
         }
     }
@@ -269,6 +280,19 @@ fn replace(head: &SealedHead, status: &SealedSecretStatus) -> serde_json::Value 
         }
     }
     patch
+}
+
+/// Why a Secret was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WriteError {
+    Stop(Stop),
+    Api(ApiError),
+}
+
+impl From<ApiError> for WriteError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
 }
 
 /// When an object is looked at again, if nothing changes.

@@ -9,6 +9,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info};
 use tracing_subscriber::filter::Targets;
@@ -72,31 +73,45 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     let reconciler = Arc::new(Reconciler::new(client.clone(), recorder, &options.namespace, options.allowed_types()));
     let [sealed_listed, secrets_listed, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
 
-    tokio::spawn(watch::sealed_secrets(client.clone(), reconciler.clone(), sealed_listed.clone()));
-    tokio::spawn(watch::secrets(client.clone(), reconciler.clone(), secrets_listed.clone()));
-    tokio::spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
+    // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch::sealed_secrets(client.clone(), reconciler.clone(), sealed_listed.clone()));
+    tasks.spawn(watch::secrets(client.clone(), reconciler.clone(), secrets_listed.clone()));
+    tasks.spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
     let keys = SealingKeys { client, namespace: options.namespace.clone(), generate: options.generate_keys, changed };
-    tokio::spawn({
+    tasks.spawn({
         let (reconciler, loaded) = (reconciler.clone(), loaded.clone());
         async move { keys.work(&reconciler, &loaded).await }
     });
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let work = async {
-        // Nothing is decided on half a list: a Secret not listed yet would look as if it were missing.
-        tokio::join!(sealed_listed.notified(), secrets_listed.notified(), loaded.notified());
-        info!("lists complete, reconciling");
-        for _ in 0..options.workers() {
-            let reconciler = reconciler.clone();
-            tokio::spawn(async move { reconciler.work().await });
-        }
-        std::future::pending::<()>().await;
-    };
+    // Nothing is decided on half a list: a Secret not listed yet would look as if it were missing.
+    let complete = async { tokio::join!(sealed_listed.notified(), secrets_listed.notified(), loaded.notified()) };
     tokio::select! {
-        () = work => {}
+        _ = complete => info!("lists complete, reconciling"),
+        () = stop_signal() => return Ok(()),
+        Some(ended) = tasks.join_next() => return Err(task_ended(&ended)),
+    }
+    for _ in 0..options.workers() {
+        let reconciler = reconciler.clone();
+        tasks.spawn(async move { reconciler.work().await });
+    }
+    tokio::select! {
+        () = stop_signal() => Ok(()),
+        Some(ended) = tasks.join_next() => Err(task_ended(&ended)),
+    }
+}
+
+async fn stop_signal() {
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime has a signal driver");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime has a signal driver");
+    tokio::select! {
         _ = terminate.recv() => info!("asked to terminate"),
         _ = interrupt.recv() => info!("interrupted"),
     }
-    Ok(())
+}
+
+/// NOTE: the panic itself has been printed by its hook; its message is a constant of the code.
+fn task_ended(ended: &Result<(), JoinError>) -> Box<dyn Error + Send + Sync> {
+    let how = if ended.as_ref().is_err_and(JoinError::is_panic) { "panicked" } else { "ended" };
+    format!("a task {how}, which none of them should").into()
 }

@@ -23,7 +23,7 @@ use crate::reconcile::Reconciler;
 /// Name of the key that is made where there is none at all. Fixed, and created only: two controllers cannot make two.
 pub const FIRST_KEY: &str = "initial";
 
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_mins(1);
 
 /// One step towards every `SealingKey` having its private half stored and its public half published.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,10 +55,10 @@ pub fn plan(keys: &[SealingKey], stored: &[StoredKey], generate: bool, now: Time
         return vec![Action::CreateFirst];
     }
     let alive = keys.iter().filter(|key| key.metadata.deletion_timestamp.is_none());
-    alive.filter_map(|key| step(key, stored, generate, now)).collect()
+    alive.filter_map(|key| step(key, keys, stored, generate, now)).collect()
 }
 
-fn step(key: &SealingKey, stored: &[StoredKey], generate: bool, now: Timestamp) -> Option<Action> {
+fn step(key: &SealingKey, keys: &[SealingKey], stored: &[StoredKey], generate: bool, now: Timestamp) -> Option<Action> {
     let uid = key.metadata.uid.clone().unwrap_or_default();
     let found = find(key, stored);
     let named = named(key).is_some();
@@ -71,7 +71,12 @@ fn step(key: &SealingKey, stored: &[StoredKey], generate: bool, now: Timestamp) 
         Condition::new(&before.conditions, type_, status, (reason, message), generation, now)
     };
     let mut status = SealingKeyStatus { observed_generation: Some(generation), ..before.clone() };
-    if let Some(found) = found {
+    if found.is_some_and(|found| !speaks_for(key, found, keys, stored)) {
+        let (reason, message) = ("Duplicate", "an older SealingKey stands for this private key; this one has no effect");
+        status.state = None;
+        status.recipient = None;
+        status.conditions = vec![condition("Ready", false, reason, message), condition("Stalled", true, reason, message)];
+    } else if let Some(found) = found {
         status.state = Some(key.spec.state.unwrap_or(KeyState::Active));
         status.recipient = Some(found.identity.recipient().to_string());
         status.fingerprint = Some(found.fingerprint().to_string());
@@ -105,13 +110,20 @@ fn find<'a>(key: &SealingKey, stored: &'a [StoredKey]) -> Option<&'a StoredKey> 
     }
 }
 
+/// Whether `key` is the oldest that stands for `found`: whoever may create a SealingKey must not change what another one says.
+fn speaks_for(key: &SealingKey, found: &StoredKey, keys: &[SealingKey], stored: &[StoredKey]) -> bool {
+    let age = |key: &SealingKey| (key.metadata.creation_timestamp.as_ref().map(|time| time.0), key.metadata.name.clone());
+    let others = keys.iter().filter(|other| find(other, stored).is_some_and(|other| other.fingerprint() == found.fingerprint()));
+    others.min_by_key(|other| age(other)).is_none_or(|oldest| age(oldest) == age(key))
+}
+
 /// The keys that open: all that are stored, less those of a retired `SealingKey`.
 #[must_use]
 pub fn ring(keys: &[SealingKey], stored: Vec<StoredKey>) -> KeyRing {
     let retired: HashSet<Fingerprint> = keys
         .iter()
         .filter(|key| key.spec.state == Some(KeyState::Retired))
-        .filter_map(|key| find(key, &stored).map(StoredKey::fingerprint))
+        .filter_map(|key| find(key, &stored).filter(|found| speaks_for(key, found, keys, &stored)).map(StoredKey::fingerprint))
         .collect();
     let mut ring = KeyRing::default();
     for key in stored.into_iter().filter(|key| !retired.contains(&key.fingerprint())) {
@@ -139,22 +151,27 @@ impl SealingKeys {
     pub async fn work(&self, reconciler: &Reconciler, loaded: &Notify) {
         let mut known = None;
         loop {
-            match self.pass(reconciler, &mut known).await {
+            match self.pass(reconciler, &mut known, loaded).await {
                 Ok(true) => continue,
-                Ok(false) => loaded.notify_one(),
+                Ok(false) => {}
                 Err(error) => warn!(%error, "sealing keys not reconciled, will be tried again"),
             }
             // Also without any event: a missed one must not leave a key unpublished for ever.
-            let _ = tokio::time::timeout(RETRY.saturating_mul(12), self.changed.notified()).await;
+            let _ = tokio::time::timeout(RETRY, self.changed.notified()).await;
         }
     }
 
-    /// One look at everything; whether it changed something, so that another look is due.
+    /// One look at everything; whether a step succeeded, so that another look is due.
     ///
     /// # RBAC: `sealingkeys: list, create`, `sealingkeys/status: patch`; in the own namespace `secrets: list, create`
-    async fn pass(&self, reconciler: &Reconciler, known: &mut Option<Vec<Fingerprint>>) -> Result<bool, ApiError> {
+    async fn pass(
+        &self,
+        reconciler: &Reconciler,
+        known: &mut Option<Vec<Fingerprint>>,
+        loaded: &Notify,
+    ) -> Result<bool, ApiError> {
         let api: Api<SealingKey> = Api::all(self.client.clone());
-        let keys = api.list(&ListParams::default()).await.map_err(|error| ApiError::from(&error))?.items;
+        let keys = api::in_time(api.list(&ListParams::default())).await?.items;
         let stored = self.stored().await?;
         let actions = plan(&keys, &stored, self.generate, Timestamp::now());
         let ring = ring(&keys, stored);
@@ -163,15 +180,19 @@ impl SealingKeys {
             *known = Some(ring.fingerprints());
             reconciler.replace_ring(ring);
         }
-        let changed = !actions.is_empty();
+        loaded.notify_one();
+        let mut progress = false;
         for action in actions {
             match self.apply(&api, action).await {
-                // Somebody else was first, or the object moved on: the next look shows it.
-                Ok(()) | Err(ApiError::Conflict | ApiError::NotFound) => {}
+                Ok(()) => progress = true,
+                // Somebody else was first, or the object moved on: an event tells, or the next look shows it.
+                Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
+                    warn!(%error, "a step towards a sealing key was overtaken");
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(changed)
+        Ok(progress)
     }
 
     async fn stored(&self) -> Result<Vec<StoredKey>, ApiError> {
@@ -190,7 +211,7 @@ impl SealingKeys {
         match action {
             Action::CreateFirst => {
                 let key = SealingKey::new(FIRST_KEY, SealingKeySpec::default());
-                api.create(&PostParams::default(), &key).await.map_err(|error| ApiError::from(&error))?;
+                api::in_time(api.create(&PostParams::default(), &key)).await?;
                 info!(name = FIRST_KEY, "first SealingKey created");
             }
             Action::Generate { uid, algorithm } => {
@@ -207,8 +228,7 @@ impl SealingKeys {
                     }
                 }
                 let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": fields});
-                let patched = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
-                patched.map_err(|error| ApiError::from(&error))?;
+                api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
                 info!(name, fingerprint = status.fingerprint, "SealingKey published");
             }
         }
@@ -278,6 +298,24 @@ mod tests {
         let status = published(&actions[0]);
         assert_eq!((status.state, &status.recipient, status.conditions[1].r#type.as_str()), (None, &None, "Stalled"));
         assert_eq!(status.fingerprint, Some("0".repeat(64)), "what is missing stays said");
+    }
+
+    #[test]
+    fn a_second_sealing_key_for_the_same_private_key_has_no_effect() {
+        let stored = vec![StoredKey::generate("u1", Algorithm::X25519, now())];
+        let at = |time: &str| Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time.parse().unwrap()));
+        let first = key("u1", |key| key.metadata.creation_timestamp = at("2026-01-01T00:00:00Z"));
+        let second = key("u2", |key| {
+            key.metadata.name = Some("evil".to_owned());
+            key.metadata.creation_timestamp = at("2026-02-01T00:00:00Z");
+            key.spec.fingerprint = Some(stored[0].fingerprint().to_string());
+            key.spec.state = Some(KeyState::Retired);
+        });
+        let keys = [first, second];
+        let actions = plan(&keys, &stored, true, now());
+        assert_eq!((published(&actions[0]).state, published(&actions[1]).state), (Some(KeyState::Active), None));
+        assert_eq!(published(&actions[1]).conditions[0].reason, "Duplicate");
+        assert_eq!(ring(&keys, stored).len(), 1);
     }
 
     #[test]

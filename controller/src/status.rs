@@ -13,6 +13,9 @@ use crate::plan::Stop;
 /// The word for a Secret of somebody else in the place of ours.
 pub const FOREIGN: &str = "ForeignSecret";
 
+/// The word for values whose key is not here.
+pub const KEY_MISSING: &str = "KeyMissing";
+
 /// How one reconciliation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -70,7 +73,7 @@ impl From<&Refusal> for Outcome {
         let word = match refusal {
             Refusal::Spec(SpecError::Type) => "TypeNotAllowed",
             Refusal::Spec(SpecError::Template(..)) => "TemplateRefused",
-            Refusal::KeyMissing { .. } => "KeyMissing",
+            Refusal::KeyMissing { .. } => KEY_MISSING,
             Refusal::Items { .. } => "ItemsRefused",
             _ => "SpecRefused",
         };
@@ -106,7 +109,7 @@ impl Outcome {
             )),
             ApiError::Terminating => Self::Retrying(Reason::new("NamespaceTerminating", "the namespace is being deleted")),
             error if error.is_transient() => Self::Retrying(Reason::new("ApiServer", error.to_string())),
-            error => Self::Stalled(Reason::new("ApiServer", error.to_string())),
+            error => Self::Blocked(Reason::new("ApiServer", error.to_string())),
         }
     }
 

@@ -17,18 +17,18 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::api::ApiError;
-use crate::index::{Key, SealedHead};
+use crate::index::{Key, SealedHead, slim};
 use crate::reconcile::Reconciler;
 
-/// Objects in a page, where the server does not stream lists: it reads a whole page into memory, ciphertext and all.
-const PAGE: u32 = 50;
+/// Objects in a page of a list: a page is read whole, ciphertext and all, before it is made into heads.
+const PAGE: u32 = 10;
 
 /// Watches `SealedSecret`s; rings `listed` after each complete list.
 ///
 /// # RBAC: `sealedsecrets: list, watch`
 pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
     let stream = watcher(Api::<SealedHead>::all(client), Config::default().page_size(PAGE));
-    let strip = |head: &mut SealedHead| head.metadata.managed_fields = None;
+    let strip = |head: &mut SealedHead| head.metadata = slim(std::mem::take(&mut head.metadata));
     follow(
         stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))),
         "SealedSecrets",
@@ -53,7 +53,7 @@ pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed:
 /// # RBAC: `secrets: list, watch`
 pub async fn secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
     let stream = watcher(Api::<PartialObjectMeta<Secret>>::all(client), Config::default().labels(SECRET_LABEL).page_size(500));
-    let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata.managed_fields = None;
+    let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata = slim(std::mem::take(&mut head.metadata));
     follow(stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
         Seen::Is(head) => reconciler.saw_secret(head.metadata),
         Seen::Gone(key) => reconciler.lost_secret(&key),

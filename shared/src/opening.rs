@@ -17,6 +17,10 @@ use crate::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use crate::sealed::{Keys, MAX_PLAINTEXT, SealedError, SealedValue};
 use crate::template::{CheckedTemplate, Template, TemplateError};
 
+/// Most substitutions in all templates of one object. How long a write takes depends on the length of the Secret, and filters make the
+/// length depend on a value: without a limit a template could make one character of it as long as the whole Secret.
+pub const MAX_SUBSTITUTIONS: usize = 64;
+
 /// Secret types that anyone who may create a `SealedSecret` may ask for: none of them makes the cluster act.
 const PLAIN_TYPES: [&str; 6] = [
     "Opaque",
@@ -79,6 +83,9 @@ pub enum SpecError {
     /// A template is refused.
     #[error("template of item {0}: {1}")]
     Template(ItemName, TemplateError),
+    /// More substitutions than [`MAX_SUBSTITUTIONS`].
+    #[error("template.data has more than {MAX_SUBSTITUTIONS} substitutions")]
+    TooManySubstitutions,
     /// All values together may be longer than a Secret holds.
     #[error("the Secret could be longer than {MAX_PLAINTEXT} bytes")]
     TooLong,
@@ -260,7 +267,7 @@ fn check(
     if type_ == SSH_AUTH && lengths.get(SSH_KEY) == Some(&0) {
         return Err(SpecError::Empty(SSH_KEY));
     }
-    let mut templates = Vec::new();
+    let (mut templates, mut substitutions) = (Vec::new(), 0);
     for (item, text) in &template.data {
         let name: ItemName = item.parse()?;
         if spec.encrypted_data.contains_key(item) {
@@ -268,6 +275,10 @@ fn check(
         }
         let refuse = |error| SpecError::Template(name.clone(), error);
         let parsed = Template::parse(text).map_err(refuse)?;
+        substitutions += parsed.items().count();
+        if substitutions > MAX_SUBSTITUTIONS {
+            return Err(SpecError::TooManySubstitutions);
+        }
         if json_item(spec).is_some_and(|json| json == item) {
             parsed.json_skeleton().map_err(refuse)?;
         }
@@ -327,7 +338,8 @@ fn build(
         namespace: Some(namespace.clone()),
         name: name.clone(),
         type_: template.type_,
-        immutable: template.immutable,
+        // Never `false`: who made a Secret immutable is known by the fields that were set.
+        immutable: template.immutable.filter(|immutable| *immutable),
         labels: metadata.labels,
         annotations: metadata.annotations,
         items,

@@ -169,8 +169,8 @@ fn usage(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "required": ["items", "secrets"],
         "properties": {
-            "items": {"type": "integer", "format": "int32"},
-            "secrets": {"type": "integer", "format": "int32"}
+            "items": {"type": "integer", "format": "int32", "minimum": 0},
+            "secrets": {"type": "integer", "format": "int32", "minimum": 0}
         }
     })
 }

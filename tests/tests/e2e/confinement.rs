@@ -1,6 +1,6 @@
 //! What the controller's own ServiceAccount may not do, whoever holds its token: RBAC and the admission policy.
 
-use bulla_shared::resources::{OWNED, SECRET_LABEL};
+use bulla_shared::resources::{API_VERSION, OWNED, SEALING_KEY_LABEL, SECRET_LABEL};
 use bulla_tests::eventually;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -53,9 +53,29 @@ async fn a_stolen_token_writes_only_marked_secrets() {
     let error = stolen.delete("theirs", &DeleteParams::default()).await.unwrap_err().to_string();
     assert!(error.contains("cannot delete"), "{error}");
 
+    let ours = json!({"labels": marked, "ownerReferences": [
+        {"apiVersion": API_VERSION, "kind": "SealedSecret", "name": "ours", "uid": "1", "controller": true}
+    ]});
+    let made = cluster.secrets("confined").create(&params, &secret("ours", ours)).await.unwrap();
+    for (uid, controller, words) in
+        [("2", true, "keeps the owner that there is"), ("3", false, "keeps what other owners there are")]
+    {
+        let mut orphaned = made.clone();
+        let owners = orphaned.metadata.owner_references.as_mut().unwrap();
+        if controller {
+            owners.clear();
+        }
+        let mut invented = made.metadata.owner_references.as_ref().unwrap()[0].clone();
+        (invented.uid, invented.controller) = (uid.to_owned(), Some(controller));
+        owners.push(invented);
+        denied(stolen.replace("ours", &params, &orphaned).await, words);
+    }
+
     let keys: Api<Secret> = Api::namespaced(client, "bulla-system");
     let key = keys.list(&ListParams::default()).await.unwrap().items.remove(0);
     let name = key.metadata.name.clone().unwrap();
     denied(keys.replace(&name, &params, &key).await, "in its own namespace the controller only creates private keys");
     denied(keys.create(&params, &secret("other", json!({"labels": marked}))).await, "only creates private keys");
+    let token = json!({"labels": {SEALING_KEY_LABEL: "0"}, "type": "bootstrap.kubernetes.io/token"});
+    denied(keys.create(&params, &secret("other", token)).await, "only creates private keys");
 }

@@ -8,7 +8,8 @@ use bulla_shared::sealed::Recipients;
 use bulla_tests::cluster::{items, plain, seal};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 use crate::shared;
 
@@ -168,6 +169,23 @@ async fn an_immutable_secret_is_not_tried_again() {
     cluster.secrets("immutable").delete("db", &DeleteParams::default()).await.unwrap();
     cluster.wait("immutable", "db", "Ready").await;
     assert_eq!(cluster.values("immutable", "db").await, ["a=2"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_others_made_immutable_is_not_tried() {
+    let cluster = shared().await;
+    cluster.namespace("frozen").await;
+    let recipient = cluster.recipient().await;
+    cluster.apply(&seal(&plain("frozen", "db", &[("a", "1")]), &recipient)).await;
+    cluster.wait("frozen", "db", "Ready").await;
+    let freeze = Patch::Merge(json!({"immutable": true}));
+    cluster.secrets("frozen").patch("db", &PatchParams::default(), &freeze).await.unwrap();
+    for guess in ["2", "1"] {
+        let mut secret = plain("frozen", "db", &[("a", guess)]);
+        secret.immutable = Some(true);
+        cluster.apply(&seal(&secret, &recipient)).await;
+        cluster.wait("frozen", "db", "SecretImmutable").await;
+    }
 }
 
 #[tokio::test]

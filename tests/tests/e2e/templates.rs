@@ -29,6 +29,11 @@ async fn derived_items_stand_beside_the_values() {
     cluster.apply(&ssh).await;
     cluster.wait("templates", "ssh", "SpecRefused").await;
 
+    // How long a write takes would count the line feeds of the value.
+    cluster.apply(&with("amplified", &"{{ password | indent 64 }}".repeat(65))).await;
+    let refused = cluster.wait("templates", "amplified", "SpecRefused").await;
+    assert!(refused.status.unwrap().conditions[0].message.contains("more than 64 substitutions"));
+
     cluster.apply(&with("bad", "{{ nobody }}")).await;
     let refused = cluster.wait("templates", "bad", "TemplateRefused").await;
     assert_eq!(items(&refused)[0]["state"], "NotTried");

@@ -37,6 +37,24 @@ async fn create_update_and_delete() {
     eventually("Secret collected", || async { secrets.get_opt("db").await.unwrap().is_none().then_some(()) }).await;
 }
 
+/// Changes that arrive while the controller still writes about the one before: the last one always wins.
+#[tokio::test]
+async fn rapid_changes_all_arrive() {
+    let cluster = shared().await;
+    cluster.namespace("rapid").await;
+    let recipient = cluster.recipient().await;
+    let name = |index: usize| format!("object-{index}");
+    for round in 0..6 {
+        for index in 0..10 {
+            cluster.apply(&seal(&plain("rapid", &name(index), &[("round", &round.to_string())]), &recipient)).await;
+        }
+    }
+    for index in 0..10 {
+        cluster.wait("rapid", &name(index), "Ready").await;
+        assert_eq!(cluster.values("rapid", &name(index)).await, ["round=5"]);
+    }
+}
+
 #[tokio::test]
 async fn a_suspended_object_is_left_alone_and_says_so() {
     let cluster = shared().await;

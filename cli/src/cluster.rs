@@ -7,10 +7,10 @@ use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::resources::sealing_key::SealingKey;
 use jiff::Timestamp;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, note};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -24,7 +24,7 @@ struct FromContext {
 /// The newest key of `context`, or of the current one; says on standard error where it came from.
 pub fn announced_key(context: Option<&str>) -> Result<Recipient, Error> {
     let from = newest_key(context)?;
-    eprintln!("sealing to key {} of context {}", from.key.recipient.fingerprint().id(), from.context);
+    note(format!("sealing to key {} of context {}", from.key.recipient.fingerprint().id(), from.context));
     Ok(from.key.recipient)
 }
 
@@ -37,9 +37,14 @@ fn newest_key(context: Option<&str>) -> Result<FromContext, Error> {
 
 async fn ask(context: Option<&str>) -> Result<FromContext, Error> {
     const OFFLINE: &str = "give recipients with -r or -R; a file of them committed to Git needs no cluster";
-    let kubeconfig = Kubeconfig::read()
-        .map_err(|_| Error::new(Kind::Configuration, "no recipients given, and no kubeconfig").hint(OFFLINE))?;
-    let name = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone());
+    let kubeconfig = Kubeconfig::read().map_err(|error| {
+        let missing = matches!(&error, KubeconfigError::ReadConfig(error, _) if error.kind() == std::io::ErrorKind::NotFound);
+        let what = if missing { "no kubeconfig" } else { "the kubeconfig cannot be read" };
+        Error::new(Kind::Configuration, format!("no recipients given, and {what}")).hint(OFFLINE)
+    })?;
+    // kubectl writes an empty name where there is none.
+    let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
+    let name = context.map(str::to_owned).or(current);
     let name =
         name.ok_or_else(|| Error::new(Kind::Configuration, "no recipients given, and no current context").hint(OFFLINE))?;
     let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };

@@ -3,7 +3,7 @@
 //! Found upward from the working directory; paths in it are relative to it. It says to whom values are sealed, never what is opened.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bulla_shared::age::Recipient;
 use bulla_shared::binding::ScopeKind;
@@ -128,6 +128,7 @@ impl Config {
     /// What the first matching rule says about `file`, a path that need not exist yet.
     pub fn rule_for(&self, file: &Path) -> Result<Choice, Error> {
         let absolute = std::path::absolute(file).map_err(|error| Error::new(Kind::Io, "cannot resolve a path").cause(error))?;
+        let absolute = without_parents(&absolute);
         let inside = absolute.strip_prefix(&self.folder).ok();
         let found = self.globs.iter().position(|glob| inside.is_some_and(|path| glob.is_match(path)));
         let rule = found.map(|index| &self.manifest.rules[index]).ok_or_else(|| {
@@ -159,6 +160,19 @@ impl Config {
         }
         Ok(all)
     }
+}
+
+/// `a/../b` as `b`: a glob sees the folder that a file is in, not the way there.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 fn choice(rule: &Rule) -> Result<Choice, String> {
@@ -210,6 +224,8 @@ mod tests {
         let prod = rule("prod/db.yaml").unwrap();
         assert_eq!((prod.namespace.unwrap().as_str(), prod.rotate_after), ("shop", Some(90)));
         assert!(rule("prod/deeper/db.yaml").is_err(), "* stays in its folder");
+        assert_eq!(rule("staging/../prod/db.yaml").unwrap().targets, ["prod", "staging"]);
+        assert!(rule("staging/../../staging/db.yaml").is_err());
         assert!(config.rule_for(Path::new("/elsewhere/prod/db.yaml")).is_err());
         assert_eq!(config.recipients(&prod.targets).unwrap().len(), 3, "both targets and the recovery key");
         assert!(config.recipients(&["nobody".to_owned()]).is_err());

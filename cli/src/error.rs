@@ -1,6 +1,7 @@
 //! How a command ends when it goes wrong: kinds, exit codes, and the one form of every message.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What kind of thing went wrong; the number is the exit code.
@@ -58,15 +59,21 @@ impl Error {
         self
     }
 
+    /// Why, in one line, without what failed.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.causes.first().unwrap_or(&self.message)
+    }
+
     /// Prints the failure and gives its exit code.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        note(format!("error: {}", self.message));
         for cause in &self.causes {
-            eprintln!("caused by: {cause}");
+            note(format!("caused by: {cause}"));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            note(format!("hint: {hint}"));
         }
         ExitCode::from(self.kind as u8)
     }
@@ -74,5 +81,51 @@ impl Error {
 
 /// Says something that does not stop the command.
 pub fn warn(message: impl Display) {
-    eprintln!("warning: {message}");
+    note(format!("warning: {message}"));
+}
+
+/// Prints one line on standard error. Where nobody can read it, the work goes on all the same.
+pub fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
+}
+
+/// Text that comes from files and arguments, fit for one line of a terminal: control characters and what turns the direction of
+/// writing are written as escapes, and a private key in the wrong place is left out.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut output = String::with_capacity(text.len());
+    for c in without_identities(text).chars() {
+        let strange = c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        // Writing to memory does not fail.
+        let _ = if strange { write!(output, "{}", c.escape_default()) } else { output.write_char(c) };
+    }
+    output
+}
+
+/// The text with each `AGE-SECRET-KEY-…`, in either case, replaced.
+#[must_use]
+pub fn without_identities(text: &str) -> String {
+    const START: &str = "age-secret-key-";
+    let mut output = String::with_capacity(text.len());
+    let mut rest = text;
+    // Only ASCII changes its case, so offsets stay.
+    while let Some(at) = rest.to_ascii_lowercase().find(START) {
+        output.push_str(&rest[..at]);
+        output.push_str("(a private key)");
+        let after = &rest[at + START.len()..];
+        rest = after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-');
+    }
+    output + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_moves_a_cursor_or_opens_a_value_is_printed() {
+        assert_eq!(printable("a\u{1b}[2J\nb\u{9b}\u{202e}é"), "a\\u{1b}[2J\\nb\\u{9b}\\u{202e}é");
+        let text = "read /keys/AGE-SECRET-KEY-PQ-1QQQ/x or 'age-secret-key-1qqq'";
+        assert_eq!(printable(text), "read /keys/(a private key)/x or '(a private key)'");
+    }
 }

@@ -39,7 +39,18 @@ impl Input {
 
     /// Reads all of it; `what` says what belongs there, for the one who sits before an empty prompt.
     pub fn read(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let failed = |error: io::Error| Error::new(Kind::Io, format!("cannot read {}", self.name())).cause(error);
+        let failed = |error: io::Error| {
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound if self.name().to_ascii_uppercase().contains("AGE-SECRET-KEY-") => {
+                    "a private key stands where the name of a file belongs: save it in a file, and clear the shell's history"
+                }
+                io::ErrorKind::NotFound => "check the path; it is taken from the working directory unless it begins with /",
+                io::ErrorKind::IsADirectory => "give the files in the folder",
+                io::ErrorKind::PermissionDenied => "check who may read it: ls -l",
+                _ => "check that it is a file that can be read",
+            };
+            Error::new(Kind::Io, format!("cannot read {}", self.name())).cause(error).hint(hint)
+        };
         match self {
             Self::Stdin if io::stdin().is_terminal() => {
                 Err(Error::new(Kind::Usage, "standard input is a terminal").hint(format!("give {what} as a file, or pipe it in")))
@@ -84,42 +95,77 @@ pub fn write(path: Option<&Path>, bytes: &[u8], access: Access) -> Result<(), Er
 fn write_stdout(bytes: &[u8]) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    written.map_err(|error| Error::new(Kind::Io, "cannot write to standard output").cause(error))
+    written.map_err(|error| {
+        let hint = "the output is not complete; write it to a file with -o";
+        Error::new(Kind::Io, "cannot write to standard output").cause(error).hint(hint)
+    })
 }
 
-/// Replaces a file in one step, and only if its content changes; its permissions stay.
+/// Replaces a file in one step, and only if its content changes; its permissions stay, unless the new content is private.
 pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     let failed = |error: io::Error| {
         let hint = match error.kind() {
-            io::ErrorKind::NotFound => Some("make the folder first"),
-            io::ErrorKind::StorageFull => Some("the file is as it was; free some space and try again"),
-            _ => None,
+            io::ErrorKind::NotFound => "make the folder first",
+            io::ErrorKind::StorageFull => "the file is as it was; free some space and try again",
+            io::ErrorKind::IsADirectory => "give the name of a file in it",
+            _ => "the file is as it was; check that you may write there",
         };
-        Error::new(Kind::Io, format!("cannot write {}", path.display())).cause(error).maybe_hint(hint)
+        Error::new(Kind::Io, format!("cannot write {}", path.display())).cause(reason(&error)).hint(hint)
     };
     match fs::metadata(path) {
         // A device or a pipe cannot be replaced.
         Ok(metadata) if !metadata.is_file() => File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes)),
-        Ok(_) if fs::read(path).is_ok_and(|before| before == bytes) => Ok(()),
+        Ok(metadata) if suits(&metadata, access) && fs::read(path).is_ok_and(|before| before == bytes) => Ok(()),
         // A link stays a link: what it points to is replaced.
-        Ok(metadata) => fs::canonicalize(path).and_then(|path| swap(&path, bytes, Some(metadata.permissions()), access)),
+        Ok(metadata) => {
+            let permissions = suits(&metadata, access).then(|| metadata.permissions());
+            fs::canonicalize(path).and_then(|path| swap(&path, bytes, permissions, access))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => swap(path, bytes, None, access),
         Err(error) => Err(error),
     }
     .map_err(failed)
 }
 
-/// Writes a file that must not be there yet, for its owner alone.
-pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// What went wrong, without the name of the temporary file that it went wrong with.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map(|(reason, _)| reason.to_owned()).unwrap_or(text)
+}
+
+/// Whether a file with these permissions may hold what is for `access`.
+fn suits(metadata: &fs::Metadata, access: Access) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // The last six bits are those of the group and of others.
+        access == Access::Default || metadata.permissions().mode().trailing_zeros() >= 6
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (metadata, access);
+        true
+    }
+}
+
+/// Writes a file that must not be there yet.
+pub fn create(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     let failed = |error: io::Error| {
         let hint = match error.kind() {
-            io::ErrorKind::AlreadyExists => Some("a private key is never overwritten; choose another name"),
-            io::ErrorKind::NotFound => Some("make the folder first"),
-            _ => None,
+            io::ErrorKind::AlreadyExists => {
+                "an existing file is never overwritten, since it may be a private key; choose another name"
+            }
+            io::ErrorKind::NotFound => "make the folder first",
+            io::ErrorKind::StorageFull => "free some space and try again",
+            _ => "check that you may write there",
         };
-        Error::new(Kind::Io, format!("cannot create {}", path.display())).cause(error).maybe_hint(hint)
+        Error::new(Kind::Io, format!("cannot create {}", path.display())).cause(reason(&error)).hint(hint)
     };
-    let temporary = temporary(path, None, Access::Private, bytes).map_err(failed)?;
+    // Known before a private key is on the disk at all; it may still appear until the file takes its name.
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
+    }
+    let temporary = temporary(path, None, access, bytes).map_err(failed)?;
     temporary.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
 }
 

@@ -25,7 +25,8 @@ impl RecipientArgs {
     pub fn read(&self) -> Result<Vec<Recipient>, Error> {
         let mut all = Vec::new();
         for text in &self.recipients {
-            all.push(text.parse().map_err(|error| recipient_error("cannot use the recipient given with -r", error, &error))?);
+            let what = "cannot use the recipient given with -r (a file of them is given with -R)";
+            all.push(text.parse().map_err(|error| recipient_error(what, error, &error))?);
         }
         for path in &self.recipient_files {
             all.extend(recipients_file(path)?.recipients);
@@ -85,5 +86,9 @@ pub fn identities(input: &Input) -> Result<Vec<Identity>, Error> {
 fn text(input: &Input, what: &str) -> Result<zeroize::Zeroizing<String>, Error> {
     let bytes = input.read(what)?;
     let text = str::from_utf8(&bytes).map(|text| zeroize::Zeroizing::new(text.to_owned()));
-    text.map_err(|_| Error::new(Kind::Configuration, format!("cannot read {}", input.name())).cause("the file is not UTF-8 text"))
+    text.map_err(|_| {
+        Error::new(Kind::Configuration, format!("cannot read {}", input.name()))
+            .cause("the file is not UTF-8 text")
+            .hint("save it as UTF-8; in PowerShell: … | Out-File -Encoding ascii FILE")
+    })
 }

@@ -25,7 +25,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, with code 0.
-            let _ = error.print();
+            let plain = error.to_string();
+            if error::without_identities(&plain) == plain {
+                let _ = error.print();
+            } else {
+                plain.lines().for_each(error::note);
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

@@ -17,6 +17,9 @@ use crate::manifest::{Document, Node, ScalarValue};
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
+/// What names of objects and namespaces may have.
+pub const NAME_HINT: &str = "use lower-case letters, digits and dashes; the name of a Secret may have dots too";
+
 /// What the command line says about a Secret.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Overrides<'a> {
@@ -81,14 +84,12 @@ impl Reader<'_> {
         let mut maps = [BTreeMap::new(), BTreeMap::new()];
         for (key, value) in self.entries(node)? {
             match key.as_str().unwrap_or_default() {
-                "name" => texts[0] = Some(value),
+                "name" => texts[0] = Some(value).filter(|value| !is_null(value)),
                 "namespace" => texts[1] = Some(value).filter(|value| !is_null(value)),
                 "labels" => maps[0] = self.strings(value)?,
                 "annotations" => maps[1] = self.strings(value)?,
                 "generateName" => {
-                    return Err(self
-                        .fail(key, "a generated name cannot be bound")
-                        .hint("give the Secret a name, or --scope namespace and a name"));
+                    return Err(self.fail(key, "a generated name cannot be bound").hint("give the Secret a name: metadata.name"));
                 }
                 // Set by a server, or not ours to keep.
                 _ => {}
@@ -112,10 +113,10 @@ impl Reader<'_> {
         flag: &str,
     ) -> Result<Option<T>, Error> {
         let Some(node) = found else { return Ok(wanted.cloned()) };
-        let name: T = self.text(node)?.parse().map_err(|error: T::Err| self.fail(node, &error.to_string()))?;
+        let name: T = self.text(node)?.parse().map_err(|error: T::Err| self.fail(node, &error.to_string()).hint(NAME_HINT))?;
         if wanted.is_some_and(|wanted| *wanted != name) {
             let hint = format!("leave out {flag}, or change the manifest");
-            return Err(self.fail(metadata, &format!("the Secret names another {what} than the command line")).hint(hint));
+            return Err(self.fail(metadata, &format!("the Secret has another {what} than the command line gives")).hint(hint));
         }
         Ok(Some(name))
     }
@@ -124,7 +125,7 @@ impl Reader<'_> {
         if is_null(node) {
             return Ok(&[]);
         }
-        node.as_mapping().ok_or_else(|| self.fail(node, "expected a mapping"))
+        node.as_mapping().ok_or_else(|| self.fail(node, "expected a mapping").hint("write it as lines of the form name: value"))
     }
 
     fn items(
@@ -134,8 +135,10 @@ impl Reader<'_> {
         value_of: impl Fn(&Node) -> Result<SecretBytes, Error>,
     ) -> Result<(), Error> {
         for (key, value) in self.entries(node)? {
-            let name =
-                self.text(key)?.parse().map_err(|error: bulla_shared::names::NameError| self.fail(key, &error.to_string()))?;
+            let name = self.text(key)?.parse().map_err(|error: bulla_shared::names::NameError| {
+                let hint = "an item name has letters, digits, - _ and . and does not begin with two dots";
+                self.fail(key, &error.to_string()).hint(hint)
+            })?;
             items.insert(name, value_of(value)?);
         }
         Ok(())
@@ -148,8 +151,11 @@ impl Reader<'_> {
 
     fn text<'n>(&self, node: &'n Node) -> Result<&'n str, Error> {
         node.as_str().ok_or_else(|| {
-            let found = node.as_scalar().map_or("a mapping or a list", |scalar| scalar.read().describe());
-            self.fail(node, &format!("expected text, found {found}")).hint("put it in quotes")
+            let (found, hint) = match node.as_scalar() {
+                Some(scalar) => (scalar.read().describe(), "put it in quotes"),
+                None => ("a mapping or a list", "write it as one text, in quotes or as a block after |"),
+            };
+            self.fail(node, &format!("expected text, found {found}")).hint(hint)
         })
     }
 
@@ -158,7 +164,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         let boolean = node.as_scalar().and_then(crate::manifest::Scalar::as_bool);
-        boolean.map(Some).ok_or_else(|| self.fail(node, "expected true or false"))
+        boolean.map(Some).ok_or_else(|| self.fail(node, "expected true or false").hint("write true or false, without quotes"))
     }
 
     fn bytes(&self, node: &Node) -> Result<SecretBytes, Error> {

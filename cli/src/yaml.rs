@@ -19,7 +19,7 @@ pub fn secret_to_yaml(secret: &PlainSecret) -> Result<Zeroizing<String>, Error> 
     use base64::engine::general_purpose::STANDARD;
     let frame = to_yaml(&secret.frame())?;
     let room: usize =
-        secret.items.iter().map(|(item, value)| item.as_str().len() + value.expose().len().div_ceil(3) * 4 + 8).sum();
+        secret.items.iter().map(|(item, value)| item.as_str().len() + value.expose().len().div_ceil(3) * 4 + 9).sum();
     let mut yaml = Zeroizing::new(String::with_capacity(frame.len() + room + 16));
     yaml.push_str(&frame);
     yaml.push_str("data:\n");
@@ -27,12 +27,10 @@ pub fn secret_to_yaml(secret: &PlainSecret) -> Result<Zeroizing<String>, Error> 
         // Quotes, because some item names are no strings to YAML 1.1.
         yaml.push_str("  \"");
         yaml.push_str(item.as_str());
-        yaml.push_str("\": ");
-        if value.expose().is_empty() {
-            yaml.push_str("\"\"");
-        } else {
-            STANDARD.encode_string(value.expose(), &mut yaml);
-        }
+        // And quotes around base64, because some of it is null, a number or a boolean.
+        yaml.push_str("\": \"");
+        STANDARD.encode_string(value.expose(), &mut yaml);
+        yaml.push('"');
         yaml.push('\n');
     }
     Ok(yaml)

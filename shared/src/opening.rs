@@ -136,7 +136,7 @@ pub enum Refusal {
     /// The spec is refused.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// Some items are refused for good.
+    /// Some items are refused for good, whatever key may come.
     #[error("{failed} of {all} items do not open")]
     Items {
         /// How many are refused.
@@ -225,7 +225,7 @@ fn refusal(items: &[ItemReport]) -> Option<Refusal> {
     match (failed, missing) {
         (0, 0) => None,
         (0, missing) => Some(Refusal::KeyMissing { missing, all }),
-        (failed, _) => Some(Refusal::Items { failed, all }),
+        (failed, missing) => Some(Refusal::Items { failed: failed + missing, all }),
     }
 }
 

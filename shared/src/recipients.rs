@@ -75,7 +75,7 @@ impl FromStr for RecipientsFile {
             return Err(RecipientsError::TooLong);
         }
         let mut file = Self::default();
-        for (line, content) in (1..).zip(text.lines()) {
+        for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let content = content.trim_ascii();
             if let Some(comment) = content.strip_prefix("# bulla:") {
                 file.old.push(old_key(comment).ok_or(RecipientsError::Comment(line))?);
@@ -121,6 +121,13 @@ mod tests {
         for (from, to) in [("key=", "key"), ("DecryptOnly", "Active"), ("since=", " since="), (":00Z", ":00Z x"), (":00Z", "")] {
             assert_eq!(text.replacen(from, to, 1).parse::<RecipientsFile>(), Err(RecipientsError::Comment(4)), "{to}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_key() {
+        let recipient = Identity::generate(Algorithm::X25519).recipient().clone();
+        let file: RecipientsFile = format!("\u{feff}{recipient}\r\n").parse().unwrap();
+        assert_eq!(file.recipients, [recipient]);
     }
 
     #[test]

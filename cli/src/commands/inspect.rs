@@ -9,7 +9,7 @@ use bulla_shared::sealed::SealedValue;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use crate::error::{Error, Kind, warn};
+use crate::error::{Error, Kind, printable, warn};
 use crate::files::{self, Access, Input};
 use crate::manifest::sealed::read_sealed;
 
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
                 match read(&Input::File(file.clone()), args, today) {
                     Ok(found) => objects.extend(found),
                     // A folder may hold templates and other things that are no YAML.
-                    Err(_) => warn(format!("{} is not YAML or JSON, skipped", file.display())),
+                    Err(error) => warn(format!("{} is skipped: {}", file.display(), error.reason())),
                 }
             }
         } else {
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let output = match args.format {
         Format::Json => serde_json::to_string_pretty(&objects)
-            .map(|json| json + "\n")
+            .map(|json| escape(&json) + "\n")
             .map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))?,
         Format::Text => text(&objects),
     };
@@ -112,7 +112,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 
 /// YAML and JSON files below a folder, in order; what starts with a dot and links to folders are left out.
 fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |error| Error::new(Kind::Io, format!("cannot read {}", folder.display())).cause(error);
+    let failed = |error| {
+        Error::new(Kind::Io, format!("cannot read {}", folder.display())).cause(error).hint("check who may read it: ls -l")
+    };
     let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(fs::DirEntry::file_name);
     let mut found = Vec::new();
@@ -178,14 +180,26 @@ fn sealed(value: &SealedValue, binding: &Binding) -> Content {
     }
 }
 
+/// JSON without the control characters that it allows in strings: terminals act on some of them.
+fn escape(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut output, c| {
+        let _ = match c {
+            '\u{7f}'..='\u{9f}' => write!(output, "\\u{:04x}", u32::from(c)),
+            _ => output.write_char(c),
+        };
+        output
+    })
+}
+
 fn text(objects: &[Object]) -> String {
     let mut output = String::new();
     for object in objects {
         let namespace = object.namespace.as_deref().unwrap_or("(no namespace)");
-        let _ = writeln!(output, "{namespace}/{} in {}", object.name.as_deref().unwrap_or("(no name)"), object.file);
-        let width = object.items.iter().map(|item| item.name.len()).max().unwrap_or_default();
+        let name = object.name.as_deref().unwrap_or("(no name)");
+        let _ = writeln!(output, "{} in {}", printable(&format!("{namespace}/{name}")), printable(&object.file));
+        let width = object.items.iter().map(|item| printable(&item.name).len()).max().unwrap_or_default();
         for item in &object.items {
-            let _ = write!(output, "  {:width$}  ", item.name);
+            let _ = write!(output, "  {:width$}  ", printable(&item.name));
             let _ = match &item.content {
                 Content::Malformed { error, .. } => writeln!(output, "malformed: {error}"),
                 Content::Sealed { scope, bound_to, algorithm, keys, sealed, rotate_by, bytes } => {

@@ -2,21 +2,21 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bulla_shared::age::{Algorithm, Identity};
 use bulla_shared::binding::time_text;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, note};
 use crate::files::{self, Access, Input};
 use crate::keys;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bulla keygen -o recovery.key\n  bulla keygen -y recovery.key > recovery.recipients")]
 pub struct Args {
-    /// File to write, for its owner alone; an existing file is never overwritten
+    /// File to write, a private key for its owner alone; an existing file is never overwritten
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print the public keys of this identity file (- for standard input) instead of making a key
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         for identity in keys::identities(&Input::from_path(path))? {
             let _ = writeln!(text, "{}", identity.recipient());
         }
-        return files::write(args.output.as_deref(), text.as_bytes(), Access::Default);
+        return write(args, text.as_bytes(), Access::Default);
     }
     let identity = Identity::generate(match args.algorithm {
         Kind::Hybrid => Algorithm::Hybrid,
@@ -53,13 +53,18 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     for part in [head.as_str(), &secret, "\n"] {
         file.push_str(part);
     }
-    match args.output.as_deref().filter(|path| *path != std::path::Path::new("-")) {
-        Some(path) => files::create_private(path, file.as_bytes())?,
-        None => files::write(None, file.as_bytes(), Access::Private)?,
-    }
+    write(args, file.as_bytes(), Access::Private)?;
     // As age-keygen does: whoever does not see the file sees the public key.
     if args.output.is_some() || !std::io::stdout().is_terminal() {
-        eprintln!("Public key: {}", identity.recipient());
+        note(format!("Public key: {}", identity.recipient()));
     }
     Ok(())
+}
+
+/// To a new file: with both `-y` and `-o`, one slip would replace a private key by its public half.
+fn write(args: &Args, bytes: &[u8], access: Access) -> Result<(), Error> {
+    match args.output.as_deref().filter(|path| *path != Path::new("-")) {
+        Some(path) => files::create(path, bytes, access),
+        None => files::write(None, bytes, access),
+    }
 }

@@ -15,12 +15,13 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let mut command = super::Cli::command();
+    // `bulla help` has no page of its own.
+    let mut command = super::Cli::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = &args.output else {
         return files::write(None, &page(command)?, Access::Default);
     };
-    let pages = command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned().collect::<Vec<_>>();
+    let pages = command.get_subcommands().cloned().collect::<Vec<_>>();
     files::replace(&folder.join("bulla.1"), &page(command)?, Access::Default)?;
     for sub in pages {
         let name = format!("bulla-{}", sub.get_name());
@@ -33,6 +34,6 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 fn page(command: clap::Command) -> Result<Vec<u8>, Error> {
     let mut page = Vec::new();
     // Without a date, so that the same sources give the same page.
-    let rendered = clap_mangen::Man::new(command).render(&mut page);
+    let rendered = clap_mangen::Man::new(command).source(concat!("bulla ", env!("CARGO_PKG_VERSION"))).render(&mut page);
     rendered.map(|()| page).map_err(|error| Error::new(Kind::Bug, "cannot write a man page").cause(error))
 }

@@ -6,7 +6,7 @@ use bulla_shared::age::Recipient;
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, SealOptions, object_size};
 use bulla_shared::names::{Namespace, ObjectName};
-use bulla_shared::sealed::Recipients;
+use bulla_shared::sealed::{Recipients, SealError};
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use zeroize::Zeroizing;
 
@@ -19,7 +19,7 @@ use crate::manifest::{
     Document, DocumentKind, Expected, Layout, ManifestError, Secrets, decode, find_secrets, parse, reindent, splice,
     verify_splice,
 };
-use crate::plain::{self, Overrides};
+use crate::plain::{self, NAME_HINT, Overrides};
 use crate::yaml::to_yaml;
 
 #[derive(Debug, clap::Args)]
@@ -86,12 +86,13 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let namespace = name::<Namespace>(args.namespace.as_ref(), "--namespace")?;
     let name = name::<ObjectName>(args.name.as_ref(), "--name")?;
+    let flags = from_flags(args)?;
     let now = Timestamp::now();
     let mut to_current_context = None;
     // All is sealed before anything is written: one bad file leaves every file as it was.
     let mut sealed = Vec::new();
     for input in inputs {
-        let Resolved { recipients, choice } = resolve(args, &input, &mut to_current_context)?;
+        let Resolved { recipients, choice } = resolve(args, &flags, &input, &mut to_current_context)?;
         let rotate_after = args.rotate_after.or(choice.rotate_after);
         let options = SealOptions {
             scope: args.scope.map(ScopeKind::from).or(choice.scope).unwrap_or_default(),
@@ -120,7 +121,9 @@ fn name<T: std::str::FromStr<Err = bulla_shared::names::NameError>>(
     text: Option<&String>,
     flag: &str,
 ) -> Result<Option<T>, Error> {
-    text.map(|text| text.parse()).transpose().map_err(|error| Error::new(Kind::Usage, format!("cannot use {flag}")).cause(error))
+    text.map(|text| text.parse())
+        .transpose()
+        .map_err(|error| Error::new(Kind::Usage, format!("cannot use {flag}")).cause(error).hint(NAME_HINT))
 }
 
 fn due(now: Timestamp, days: i32) -> Date {
@@ -132,13 +135,23 @@ struct Resolved {
     choice: Choice,
 }
 
-/// Flags, else `.bulla.yaml`, else the newest key of the current context, which is named (and asked for once).
-fn resolve(args: &Args, input: &Input, to_current_context: &mut Option<Recipient>) -> Result<Resolved, Error> {
-    let mut choice = Choice::default();
-    let mut given = args.recipients.read()?;
-    if let Some(context) = &args.context {
-        given.push(cluster::announced_key(Some(context))?);
+/// What the command line names; read once, since a recipients file may be standard input.
+fn from_flags(args: &Args) -> Result<Vec<Recipient>, Error> {
+    match &args.context {
+        Some(context) => Ok(vec![cluster::announced_key(Some(context))?]),
+        None => args.recipients.read(),
     }
+}
+
+/// Flags, else `.bulla.yaml`, else the newest key of the current context, which is named (and asked for once).
+fn resolve(
+    args: &Args,
+    flags: &[Recipient],
+    input: &Input,
+    to_current_context: &mut Option<Recipient>,
+) -> Result<Resolved, Error> {
+    let mut choice = Choice::default();
+    let mut given = flags.to_vec();
     if given.is_empty() {
         let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
         let config = Config::find(&folder)?;
@@ -162,8 +175,14 @@ fn resolve(args: &Args, input: &Input, to_current_context: &mut Option<Recipient
         }
     }
     let recipients = Recipients::new(given);
-    let recipients =
-        recipients.map_err(|error| Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error))?;
+    let recipients = recipients.map_err(|error| {
+        let hint = match error {
+            SealError::MixedRecipients => "name recipients of one kind: hybrid begins with age1pq1, x25519 does not",
+            SealError::TooManyRecipients => "seal to fewer; each value is readable to every recipient",
+            _ => "bulla keygen -y FILE prints a recipient",
+        };
+        Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error).hint(hint)
+    })?;
     Ok(Resolved { recipients, choice })
 }
 
@@ -260,7 +279,7 @@ fn seal_document(
 }
 
 fn manifest_error(name: &str, error: &ManifestError) -> Error {
-    Error::new(Kind::Usage, format!("cannot read {name}")).cause(error).maybe_hint(error.hint())
+    Error::new(Kind::Usage, format!("cannot read {name}")).cause(error).hint(error.hint())
 }
 
 fn convert_error(name: &str, document: &Document<'_>, node: &crate::manifest::Node, error: &ConvertError) -> Error {

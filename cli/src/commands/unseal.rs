@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use bulla_shared::opening::{AllowedTypes, Refusal, open};
+use bulla_shared::opening::{AllowedTypes, ItemError, ItemReport, Refusal, open};
 use bulla_shared::resources::sealed_secret::SealedSecret;
+use bulla_shared::sealed::SealedError;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
@@ -91,12 +92,19 @@ fn unseal(
             Refusal::KeyMissing { .. } => {
                 Some("give the identity file of that key with -i; bulla keygen -y FILE prints whose it is")
             }
-            Refusal::Items { .. } => {
+            Refusal::Items { .. } if moved(&opening.items) => {
                 Some("a value opens only under the namespace, name and item that it was sealed for: see bulla inspect")
             }
+            Refusal::Items { .. } => Some("take the value from an earlier commit, or seal it again"),
+            Refusal::Spec(_) => Some("change the manifest, not the values; the controller refuses it for the same reason"),
             _ => None,
         })
     })
+}
+
+/// Whether some value is whole but stands in the wrong place.
+fn moved(items: &[ItemReport]) -> bool {
+    items.iter().any(|item| matches!(item.result, Err(ItemError::Sealed(SealedError::Scope(_)))))
 }
 
 /// Offline, whoever holds the key decides: any type but those that mint.

@@ -107,9 +107,10 @@ pub fn decode(bytes: Vec<u8>) -> Result<Source, ManifestError> {
 
 fn utf8(bytes: &mut Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, ManifestError> {
     if let Some(at) = bytes.iter().position(|&b| b == 0) {
-        // Mostly ASCII text in UTF-16 has a NUL as every second byte.
+        // Mostly ASCII text in UTF-16 has a NUL as every second byte, and hardly any between.
         let nuls = |odd: usize| bytes.iter().skip(odd).step_by(2).filter(|&&b| b == 0).count();
-        let utf16 = nuls(0).max(nuls(1)) * 4 > bytes.len();
+        let (even, odd) = (nuls(0), nuls(1));
+        let utf16 = even.max(odd) * 4 > bytes.len() && even.min(odd) * 8 < even.max(odd);
         return Err(refuse(bytes, at, if utf16 { Reason::Utf16WithoutMark } else { Reason::Binary }));
     }
     // Taken, not copied: the text is then the only copy.
@@ -225,6 +226,7 @@ mod tests {
     #[test]
     fn what_is_not_text_is_refused() {
         assert_eq!(refused(b"\x7fELF\x02\x01\x00abcdefgh").0, Reason::Binary);
+        assert_eq!(refused(&[&b"\x7fELF"[..], &[0; 60]].concat()).0, Reason::Binary);
         assert_eq!(refused(b"a: b\nc: \xE9\n"), (Reason::NotUtf8, 2, 4));
         assert_eq!(refused(&vec![b' '; MAX_BYTES + 1]).0, Reason::TooLarge);
     }

@@ -17,9 +17,9 @@ pub struct ManifestError {
 }
 
 impl ManifestError {
-    /// What to do next, where there is something to say.
+    /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> &'static str {
         self.reason.hint()
     }
 }
@@ -174,10 +174,10 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What to do next, where there is something to say.
+    /// What to do next.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self {
+    pub fn hint(&self) -> &'static str {
+        match self {
             Self::TooLarge | Self::TooManyNodes => "split the file",
             Self::NotUtf8 | Self::Utf16WithoutMark | Self::BadUtf16 => {
                 "save the file as UTF-8; in PowerShell: … | Out-File -Encoding utf8 FILE"
@@ -192,14 +192,17 @@ impl Reason {
             Self::Alias | Self::ReferredAnchor | Self::MergeKey | Self::TooManyReferences => {
                 "write the values out where the aliases and merge keys stand"
             }
-            Self::ComplexKey | Self::KeyNotText { .. } => "put the key in quotes",
+            Self::ComplexKey => "put the key in quotes; if this is a template, render it first, for example with helm template",
+            Self::KeyNotText { .. } => "put the key in quotes",
             Self::Tag => "remove the tag, and quote the value if it is meant as text",
             Self::TabIndent => "indent with spaces",
             Self::MissingApiVersion => "add apiVersion: v1",
             Self::SecretInForeignList => "make it apiVersion: v1, kind: List, or separate the documents with ---",
             Self::EditMismatch => "this is a bug: please report it, without the secret values",
-            Self::Syntax { .. } | Self::TooDeep | Self::DuplicateKey { .. } => return None,
-        })
+            Self::Syntax { .. } => "look at that line and the one above it; text with : # or quotes in it belongs in quotes",
+            Self::TooDeep => "no Kubernetes object is nested so deep; is this the right file?",
+            Self::DuplicateKey { .. } => "remove one of the two: which one counts differs between tools",
+        }
     }
 }
 

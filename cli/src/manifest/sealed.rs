@@ -19,15 +19,18 @@ pub struct SealedDocument {
 pub fn read_sealed(input: &Input) -> Result<Vec<SealedDocument>, Error> {
     let failed = || Error::new(Kind::Usage, format!("cannot read {}", input.name()));
     let bytes = input.read("manifests")?;
-    let source = decode(bytes.to_vec()).map_err(|error| failed().maybe_hint(error.hint()).cause(error))?;
-    let documents = parse(&source).map_err(|error| failed().maybe_hint(error.hint()).cause(error))?;
+    let source = decode(bytes.to_vec()).map_err(|error| failed().hint(error.hint()).cause(error))?;
+    let documents = parse(&source).map_err(|error| failed().hint(error.hint()).cause(error))?;
     let mut found = Vec::new();
     for document in &documents {
         for node in find_sealed(document) {
             let place = document.place(node);
             // The cause names no value: a type error of serde would quote it.
             let sealed = to_value(node).and_then(|value| serde_json::from_value(value).ok());
-            let sealed = sealed.ok_or_else(|| failed().cause(format!("{place}: not of the form of a SealedSecret")))?;
+            let sealed = sealed.ok_or_else(|| {
+                let hint = "compare it with what bulla seal writes; text that looks like a number or a boolean needs quotes";
+                failed().cause(format!("{place}: not of the form of a SealedSecret")).hint(hint)
+            })?;
             found.push(SealedDocument { place, sealed });
         }
     }

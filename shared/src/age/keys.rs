@@ -262,7 +262,7 @@ pub fn parse_identity_file(text: &str) -> Result<Vec<Identity>, KeyError> {
         return Err(KeyError::TooLarge);
     }
     let mut identities = Vec::new();
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with('#') {
             continue;

@@ -130,7 +130,7 @@ fn refusals_name_the_place_and_no_value() {
 #[test]
 fn templates_get_a_hint() {
     let error = seal(&source("{{ if .x }}\na: b\n{{ end }}\n")).unwrap_err();
-    assert_eq!(error.hint(), Some("render the template first, for example with helm template"));
+    assert_eq!(error.hint(), "render the template first, for example with helm template");
 }
 
 #[test]

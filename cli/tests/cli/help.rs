@@ -1,0 +1,122 @@
+//! Help of every command, the version, completions, man pages, and command lines that do not parse.
+
+use clap::CommandFactory as _;
+
+use super::harness::{World, program};
+
+fn commands() -> Vec<String> {
+    let command = bulla_cli::commands::Cli::command();
+    command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect()
+}
+
+#[test]
+fn help_of_every_command() {
+    let world = World::new();
+    world.bulla(&["--help"]).succeeds("help");
+    for command in commands() {
+        world.bulla(&[&command, "--help"]).succeeds(&format!("help_{command}"));
+    }
+}
+
+#[test]
+fn version() {
+    World::new().bulla(&["--version"]).succeeds("version");
+}
+
+#[test]
+fn command_lines_that_do_not_parse() {
+    let world = World::new();
+    world.write("secret.yaml", super::harness::SECRET);
+    let outcome = world.bulla(&["sael", "secret.yaml"]).in_the_parsers_words().fails(2, "usage_unknown_command");
+    assert!(outcome.stderr.contains("'seal'"));
+    world.bulla(&["seal", "--recipeint", "x"]).in_the_parsers_words().fails(2, "usage_unknown_flag");
+    world.bulla(&["unseal", "secret.yaml"]).in_the_parsers_words().fails(2, "usage_unseal_without_identity");
+    world.bulla(&["inspect"]).in_the_parsers_words().fails(2, "usage_inspect_without_path");
+    world.bulla(&["seal", "--scope", "pod"]).in_the_parsers_words().fails(2, "usage_unknown_scope");
+    world.bulla(&["seal", "--rotate-after", "0d"]).in_the_parsers_words().fails(2, "usage_rotate_after_nothing");
+    world.bulla(&["seal", "--in-place"]).in_the_parsers_words().fails(2, "usage_in_place_without_file");
+    world.bulla(&["seal", "--in-place", "-o", "x", "secret.yaml"]).in_the_parsers_words().fails(2, "usage_in_place_with_output");
+    world
+        .bulla(&["seal", "--context", "c", "-R", "hybrid.recipients"])
+        .in_the_parsers_words()
+        .fails(2, "usage_context_with_recipients");
+    world
+        .bulla(&["keygen", "-y", "hybrid.key", "--algorithm", "x25519"])
+        .in_the_parsers_words()
+        .fails(2, "usage_keygen_public_half_of_a_kind");
+    world.bulla(&["completions", "tcsh"]).in_the_parsers_words().fails(2, "usage_unknown_shell");
+}
+
+#[test]
+fn without_a_command_there_is_help() {
+    let outcome = World::new().bulla(&[]).exits(2);
+    assert!(outcome.stderr.contains("Usage: bulla <COMMAND>"), "{}", outcome.stderr);
+}
+
+#[test]
+fn completions_begin_as_their_shell_wants() {
+    let world = World::new();
+    for (shell, start) in [
+        ("bash", "_bulla() {"),
+        ("zsh", "#compdef bulla"),
+        ("fish", "# Print an optspec"),
+        ("elvish", "\nuse builtin;"),
+        ("powershell", "\nusing namespace System.Management.Automation"),
+    ] {
+        let outcome = world.bulla(&["completions", shell]).works();
+        assert!(outcome.text().starts_with(start), "{shell}: {}", &outcome.text()[..80]);
+        for command in commands() {
+            assert!(outcome.text().contains(&command), "{shell} does not know {command}");
+        }
+    }
+}
+
+#[test]
+fn bash_takes_its_completions() {
+    let world = World::new();
+    let script = world.bulla(&["completions", "bash"]).works().stdout;
+    world.write("bulla.bash", script);
+    let bash = program("bash").expect("bash, which .ci/run needs too");
+    let output = std::process::Command::new(bash)
+        .args(["--norc", "-euc", ". ./bulla.bash; complete -p bulla; COMP_WORDS=(bulla se); COMP_CWORD=1; _bulla bulla se bulla; echo \"${COMPREPLY[@]}\""])
+        .current_dir(world.path(""))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success()
+            && text.starts_with("complete ")
+            && text.contains("-F _bulla bulla\n")
+            && text.ends_with("seal\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_man_page_lists_every_command_and_each_has_a_page() {
+    let world = World::new();
+    let page = world.bulla(&["man"]).works();
+    world.write("man/.keep", "");
+    world.bulla(&["man", "-o", "man"]).works();
+    assert_eq!(world.read("man/bulla.1"), page.text());
+    for command in commands() {
+        assert!(page.text().contains(&format!("bulla\\-{command}(1)")), "{command}");
+        let page = world.read(&format!("man/bulla-{command}.1"));
+        assert!(page.contains(&format!(".TH bulla-{command} 1")) && page.contains(".SH SYNOPSIS"), "{page}");
+    }
+}
+
+#[test]
+fn man_needs_its_folder() {
+    World::new().bulla(&["man", "-o", "missing"]).fails(74, "man_missing_folder");
+}
+
+/// Also the argument parser does not repeat a key that stands where none belongs.
+#[test]
+fn an_identity_that_does_not_parse_is_not_repeated() {
+    let world = World::new();
+    let identity = super::harness::Keys::get().identity("hybrid");
+    for args in [&["keygen", identity.as_str()][..], &["seal", "--scope", &identity], &["completions", &identity], &[&identity]] {
+        world.bulla(args).in_the_parsers_words().refused(2);
+    }
+}

@@ -1,0 +1,24 @@
+//! The command as people run it: one snapshot per documented command and per refusal, in `snapshots/`.
+//!
+//! [`harness`] runs it in an empty environment and checks after every run what holds for all of them; the other modules have the cases.
+//! `INSTA_UPDATE=always cargo test -p bulla-cli --test cli` writes the snapshots again.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+mod bech32;
+mod canary;
+mod harness;
+mod redact;
+
+mod cluster;
+mod config;
+mod encodings;
+mod help;
+mod inspect;
+mod keygen;
+mod keys;
+mod manifests;
+mod output;
+mod properties;
+mod seal;
+mod terminal;
+mod unseal;

@@ -1,0 +1,44 @@
+//! The committed man pages are those of the commands. `BULLA_UPDATE=1 cargo test -p bulla-cli --test generated` writes them.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use clap::CommandFactory as _;
+
+#[test]
+fn man_pages_are_generated_from_the_commands() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/man");
+    let fresh = tempfile::tempdir().unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_bulla")).args(["man", "-o"]).arg(fresh.path()).status().unwrap();
+    assert!(status.success());
+    if env::var_os("BULLA_UPDATE").is_some() {
+        fs::create_dir_all(&committed).unwrap();
+        for name in pages(&committed).difference(&pages(fresh.path())) {
+            fs::remove_file(committed.join(name)).unwrap();
+        }
+        for name in pages(fresh.path()) {
+            fs::copy(fresh.path().join(&name), committed.join(&name)).unwrap();
+        }
+    }
+    assert_eq!(pages(&committed), pages(fresh.path()), "docs/man has other pages: run `just generate`");
+    for name in pages(fresh.path()) {
+        let found = fs::read_to_string(committed.join(&name)).unwrap();
+        assert!(found == fs::read_to_string(fresh.path().join(&name)).unwrap(), "docs/man/{name} is stale: run `just generate`");
+    }
+    let command = bulla_cli::commands::Cli::command();
+    let wanted = command.get_subcommands().map(|sub| format!("bulla-{}.1", sub.get_name())).chain(["bulla.1".to_owned()]);
+    assert_eq!(pages(fresh.path()), wanted.collect());
+    // Nor does the main page name one that is not there.
+    let main = fs::read_to_string(fresh.path().join("bulla.1")).unwrap();
+    for name in main.lines().filter_map(|line| line.strip_suffix("(1)")) {
+        assert!(fresh.path().join(format!("{}.1", name.replace('\\', ""))).is_file(), "{name}");
+    }
+}
+
+fn pages(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}

@@ -2,8 +2,10 @@
 //!
 //! The Secret is immutable and named after the UID of its `SealingKey`, so that two writers cannot make two keys for one.
 
+use bulla_shared::SecretBytes;
 use bulla_shared::age::{Algorithm, Fingerprint, Identity};
 use bulla_shared::binding::time_text;
+use bulla_shared::convert::PlainSecret;
 use bulla_shared::resources::{IDENTITY_KEY, SEALING_KEY_LABEL};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -75,29 +77,16 @@ impl StoredKey {
     #[must_use]
     pub fn to_json(&self, namespace: &str) -> Zeroizing<Vec<u8>> {
         let text = self.identity.to_text();
-        let frame = json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": self.name,
-                "namespace": namespace,
-                "labels": {SEALING_KEY_LABEL: self.fingerprint().id().to_string()},
-                "annotations": {CREATED_ANNOTATION: time_text(&self.created)},
-            },
-            "type": SECRET_TYPE,
-            "immutable": true,
-        })
-        .to_string();
-        // The identity is Bech32, so it needs no escaping; the capacity is exact, so no copy of it is left behind.
-        let data = [r#","stringData":{""#, IDENTITY_KEY, r#"":""#];
-        let end = [r#""}}"#];
-        let length = frame.len() + text.len() + data.iter().chain(&end).map(|part| part.len()).sum::<usize>();
-        let mut json = Zeroizing::new(Vec::with_capacity(length));
-        json.extend_from_slice(frame.strip_suffix('}').expect("a JSON object ends in a brace").as_bytes());
-        for part in data.iter().copied().chain([text.as_str()]).chain(end) {
-            json.extend_from_slice(part.as_bytes());
-        }
-        json
+        let secret = PlainSecret {
+            namespace: None,
+            name: self.name.parse().expect("a UID is a name"),
+            type_: Some(SECRET_TYPE.to_owned()),
+            immutable: Some(true),
+            labels: [(SEALING_KEY_LABEL.to_owned(), self.fingerprint().id().to_string())].into(),
+            annotations: [(CREATED_ANNOTATION.to_owned(), time_text(&self.created))].into(),
+            items: [(IDENTITY_KEY.parse().expect("the key is an item name"), SecretBytes::new(text.as_bytes().to_vec()))].into(),
+        };
+        secret.to_json(&json!({"namespace": namespace}))
     }
 }
 
@@ -108,9 +97,6 @@ mod tests {
     fn secret(change: impl FnOnce(&mut Secret)) -> Result<StoredKey, StoredKeyError> {
         let key = StoredKey::generate("uid", Algorithm::Hybrid, "2026-11-23T06:50:00Z".parse().unwrap());
         let mut secret: Secret = serde_json::from_slice(&key.to_json("bulla-system")).unwrap();
-        // What the API server does with stringData.
-        let data = secret.string_data.take().unwrap();
-        secret.data = Some(data.into_iter().map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes()))).collect());
         change(&mut secret);
         StoredKey::from_secret(secret)
     }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::conditions::{self, Condition};
 use crate::sealed::MAX_CHARACTERS;
+use crate::template::MAX_TEMPLATE;
 
 /// Most items one object takes.
 pub const MAX_ITEMS: usize = 256;
@@ -204,29 +206,30 @@ fn generation(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int64"})
 }
 
-fn encrypted_data(_: &mut SchemaGenerator) -> Schema {
+const ITEM_NAMES: (&str, &str) = (
+    "self.all(k, k.size() <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",
+    "item names are Secret keys",
+);
+
+/// A map of texts of at most `length` characters, whose keys follow a rule.
+fn texts(most: usize, length: usize, (rule, message): (&str, &str)) -> Schema {
     json_schema!({
         "type": "object",
-        "minProperties": 1,
-        "maxProperties": MAX_ITEMS,
-        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS},
-        "x-kubernetes-validations": [{
-            "rule": "self.all(k, k.size() <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",
-            "message": "item names are Secret keys"
-        }]
+        "maxProperties": most,
+        "additionalProperties": {"type": "string", "maxLength": length},
+        "x-kubernetes-validations": [{"rule": rule, "message": message}]
     })
 }
 
+fn encrypted_data(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = texts(MAX_ITEMS, MAX_CHARACTERS, ITEM_NAMES);
+    schema.insert("minProperties".to_owned(), 1.into());
+    schema.insert("additionalProperties".to_owned(), json!({"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}));
+    schema
+}
+
 fn template_data(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 64,
-        "additionalProperties": {"type": "string", "maxLength": 65536},
-        "x-kubernetes-validations": [{
-            "rule": "self.all(k, k.size() <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",
-            "message": "item names are Secret keys"
-        }]
-    })
+    texts(64, MAX_TEMPLATE, ITEM_NAMES)
 }
 
 fn secret_type(_: &mut SchemaGenerator) -> Schema {
@@ -242,28 +245,13 @@ fn secret_type(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn labels(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 64,
-        "additionalProperties": {"type": "string", "maxLength": 63},
-        "x-kubernetes-validations": [{
-            "rule": "self.all(k, k.size() <= 317 && !k.startsWith('bulla.dev/'))",
-            "message": "bulla.dev/ labels are reserved"
-        }]
-    })
+    texts(64, 63, ("self.all(k, k.size() <= 317 && !k.startsWith('bulla.dev/'))", "bulla.dev/ labels are reserved"))
 }
 
 fn annotations(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 64,
-        "additionalProperties": {"type": "string", "maxLength": 65536},
-        "x-kubernetes-validations": [{
-            "rule": "self.all(k, k.size() <= 317 && !k.startsWith('bulla.dev/') \
-                     && k != 'kubectl.kubernetes.io/last-applied-configuration')",
-            "message": "bulla.dev/ and last-applied annotations are reserved"
-        }]
-    })
+    let rule = "self.all(k, k.size() <= 317 && !k.startsWith('bulla.dev/') \
+                && k != 'kubectl.kubernetes.io/last-applied-configuration')";
+    texts(64, 65536, (rule, "bulla.dev/ and last-applied annotations are reserved"))
 }
 
 fn items(_: &mut SchemaGenerator) -> Schema {

@@ -1,7 +1,9 @@
 //! Command line of the controller.
 
+use bulla_keys::rotation::Policy;
 use bulla_shared::opening::AllowedTypes;
 use clap::{Parser, ValueEnum};
+use jiff::SignedDuration;
 
 /// Opens SealedSecrets into Secrets, with private keys that never leave their namespace.
 #[derive(Debug, Clone, Parser)]
@@ -22,6 +24,12 @@ pub struct Options {
     /// Generate private keys; switch off on a rebuilt cluster until its backup is restored
     #[arg(long, action = clap::ArgAction::Set, default_value_t = true)]
     pub generate_keys: bool,
+    /// Age of the newest key at which the next one is made, such as 365d [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    pub key_renew_period: Option<SignedDuration>,
+    /// Age at which a key turns DecryptOnly once a newer one is Active, such as 400d [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    pub key_decrypt_only_after: Option<SignedDuration>,
     /// How much is logged
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
@@ -59,9 +67,20 @@ impl Options {
         AllowedTypes::with(self.allow_types.iter().cloned())
     }
 
+    /// When keys change by themselves.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy { renew_period: self.key_renew_period, decrypt_only_after: self.key_decrypt_only_after }
+    }
+
     /// The number of workers in effect.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| (2 * std::thread::available_parallelism().map_or(2, usize::from)).clamp(4, 16)).max(1)
     }
+}
+
+fn days(text: &str) -> Result<SignedDuration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()).filter(|days| (1..=36_500).contains(days));
+    days.map(|days| SignedDuration::from_hours(24 * days)).ok_or_else(|| "expected days, such as 365d".to_owned())
 }

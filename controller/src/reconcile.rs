@@ -1,11 +1,13 @@
 //! The thin applier: one object from the queue, what [`plan`] says about it, done, and told in its status.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use bulla_keys::KeyRing;
+use bulla_keys::ring::Duty;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
@@ -15,6 +17,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _};
 use serde_json::json;
+use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::api::{self, ApiError};
@@ -36,6 +39,10 @@ pub struct Reconciler {
     pub queue: Queue<Key>,
     /// Private keys; replaced whole when they change.
     pub ring: RwLock<Arc<KeyRing>>,
+    /// Rung when a status that usage is counted from has changed.
+    pub usage_changed: Notify,
+    /// Set once both lists have been seen whole.
+    pub complete: AtomicBool,
     failures: Mutex<HashMap<Key, u32>>,
     jitter: RandomState,
     client: Client,
@@ -53,6 +60,8 @@ impl Reconciler {
             index: Index::default(),
             queue: Queue::default(),
             ring: RwLock::default(),
+            usage_changed: Notify::new(),
+            complete: AtomicBool::new(false),
             failures: Mutex::default(),
             jitter: RandomState::new(),
             client,
@@ -83,6 +92,11 @@ impl Reconciler {
         }
     }
 
+    /// The private keys as of now.
+    pub fn keys(&self) -> Arc<KeyRing> {
+        self.ring.read().expect("no code panics while it holds the ring").clone()
+    }
+
     fn forget_failures(&self, key: &Key) {
         self.failures.lock().expect("no code panics while it counts").remove(key);
     }
@@ -105,8 +119,14 @@ impl Reconciler {
         if head.metadata.deletion_timestamp.is_some() {
             return Ok(Next::Wait);
         }
-        if plan::is_applied(&head, secret.as_ref(), &self.config_hash) {
-            debug!(object = %key, "unchanged");
+        let ring = self.keys();
+        if plan::is_applied(&head, secret.as_ref(), &self.config_hash) && !status::is_refused_now(&head.status.items, &ring) {
+            let flagged = status::flag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
+            if flagged == head.status {
+                debug!(object = %key, "unchanged");
+            } else {
+                self.write_status(&head, &flagged).await?;
+            }
             return Ok(Next::Wait);
         }
         let value = match api::sealed_secret(&self.client, &key.namespace, &key.name).await {
@@ -122,7 +142,7 @@ impl Reconciler {
         }
         let head = SealedHead { status: sealed.status.clone().unwrap_or_default(), metadata: sealed.metadata.clone() };
         if sealed.spec.suspend {
-            return self.report(&head, Outcome::suspended(), &[]).await;
+            return self.report(&head, Outcome::suspended(), &not_opened(&sealed.spec)).await;
         }
         let (Ok(namespace), Ok(name)) = (key.namespace.parse::<Namespace>(), key.name.parse::<ObjectName>()) else {
             return self.report(&head, Outcome::malformed(), &[]).await;
@@ -137,15 +157,13 @@ impl Reconciler {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
-        let ring = self.ring.read().expect("no code panics while it holds the ring").clone();
         let types = &self.types;
         let Opening { items, secret } = open(&namespace, &name, &sealed.spec, &*ring, types);
         let outcome = match secret {
             Err(refusal) => Outcome::from(&refusal),
             Ok(plain) => self.apply(key, &sealed, plain, write).await,
         };
-        let current = self.ring.read().expect("no code panics while it holds the ring").clone();
-        if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &current) {
+        if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &self.keys()) {
             // The key may have arrived while this was opened, and its waking may have found the object still Ready.
             self.queue.add(key.clone());
         }
@@ -201,7 +219,9 @@ impl Reconciler {
     async fn report(&self, head: &SealedHead, outcome: Outcome, items: &[ItemReport]) -> Result<Next, ApiError> {
         let key = Key::of(&head.metadata);
         let generation = head.metadata.generation.unwrap_or_default();
-        let status = status::status(&head.status, &outcome, items, generation, Timestamp::now());
+        let now = Timestamp::now();
+        let status = status::status(&head.status, &outcome, items, generation, now);
+        let status = status::flag(&status, &self.keys(), generation, now);
         if status != head.status {
             self.write_status(head, &status).await?;
             self.announce(head, &outcome).await;
@@ -234,6 +254,7 @@ impl Reconciler {
             && known.metadata.resource_version == head.metadata.resource_version
         {
             *known = patched;
+            self.usage_changed.notify_one();
         }
         Ok(())
     }
@@ -257,12 +278,26 @@ impl Reconciler {
         }
     }
 
-    /// Takes a new ring, and wakes every object that is not Ready: a key that it waits for may be in it.
+    /// Takes a new ring, and wakes every object that is not Ready, because a key that it waits for may be in it, and every one that has
+    /// an item under a key that has got into other hands.
     pub fn replace_ring(&self, ring: KeyRing) {
-        *self.ring.write().expect("no code panics while it holds the ring") = Arc::new(ring);
+        let news: HashSet<String> = {
+            let mut current = self.ring.write().expect("no code panics while it holds the ring");
+            let compromised = |ring: &KeyRing| {
+                let duties = ring.duties().into_iter().filter(|(_, duty)| matches!(duty, Duty::Compromised(_)));
+                duties.collect::<HashSet<_>>()
+            };
+            let (before, now) = (compromised(&current), compromised(&ring));
+            *current = Arc::new(ring);
+            before.symmetric_difference(&now).map(|(fingerprint, _)| fingerprint.id().to_string()).collect()
+        };
+        let concerns = |head: &SealedHead| {
+            let mut ids = head.status.items.iter().flat_map(|item| item.key_id.iter().chain(&item.sealed_to));
+            !head.is_ready() || (!news.is_empty() && ids.any(|id| news.contains(id)))
+        };
         let waiting: Vec<Key> = {
             let heads = self.index.lock();
-            heads.sealed.iter().filter(|(_, head)| !head.is_ready()).map(|(key, _)| key.clone()).collect()
+            heads.sealed.iter().filter(|(_, head)| concerns(head)).map(|(key, _)| key.clone()).collect()
         };
         for key in waiting {
             self.queue.add(key);
@@ -319,6 +354,7 @@ impl Reconciler {
         let before = self.index.lock().sealed.insert(key.clone(), head);
         if before.is_none_or(|before| facts(&before) != now) {
             self.queue.add(key);
+            self.usage_changed.notify_one();
         }
     }
 
@@ -333,6 +369,7 @@ impl Reconciler {
     pub fn lost_sealed(&self, key: &Key) {
         self.index.lock().sealed.remove(key);
         self.forget_failures(key);
+        self.usage_changed.notify_one();
     }
 
     /// Forgets a Secret, and looks at what made it.

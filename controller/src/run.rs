@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kube::config::KubeConfigOptions;
 use kube::runtime::events::{Recorder, Reporter};
@@ -18,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::options::{LogFormat, LogLevel, Options};
 use crate::reconcile::Reconciler;
+use crate::rewrap::Rewraps;
 use crate::sealing_keys::SealingKeys;
 use crate::watch;
 
@@ -70,7 +72,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let reporter = Reporter { controller: "bulla-controller".to_owned(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let reconciler = Arc::new(Reconciler::new(client.clone(), recorder, &options.namespace, options.allowed_types()));
+    let reconciler = Arc::new(Reconciler::new(client.clone(), recorder.clone(), &options.namespace, options.allowed_types()));
     let [sealed_listed, secrets_listed, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
 
     // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
@@ -78,7 +80,16 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     tasks.spawn(watch::sealed_secrets(client.clone(), reconciler.clone(), sealed_listed.clone()));
     tasks.spawn(watch::secrets(client.clone(), reconciler.clone(), secrets_listed.clone()));
     tasks.spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
-    let keys = SealingKeys { client, namespace: options.namespace.clone(), generate: options.generate_keys, changed };
+    let rewraps = Arc::new(Rewraps::new(client.clone(), reconciler.clone()));
+    tasks.spawn(watch::rewrap_requests(client.clone(), rewraps.clone()));
+    let keys = SealingKeys {
+        client,
+        recorder,
+        namespace: options.namespace.clone(),
+        generate: options.generate_keys,
+        policy: options.policy(),
+        changed,
+    };
     tasks.spawn({
         let (reconciler, loaded) = (reconciler.clone(), loaded.clone());
         async move { keys.work(&reconciler, &loaded).await }
@@ -87,7 +98,11 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Nothing is decided on half a list: a Secret not listed yet would look as if it were missing.
     let complete = async { tokio::join!(sealed_listed.notified(), secrets_listed.notified(), loaded.notified()) };
     tokio::select! {
-        _ = complete => info!("lists complete, reconciling"),
+        _ = complete => {
+            info!("lists complete, reconciling");
+            reconciler.complete.store(true, Ordering::Release);
+            reconciler.usage_changed.notify_one();
+        }
         () = stop_signal() => return Ok(()),
         Some(ended) = tasks.join_next() => return Err(task_ended(&ended)),
     }
@@ -95,6 +110,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         let reconciler = reconciler.clone();
         tasks.spawn(async move { reconciler.work().await });
     }
+    tasks.spawn(async move { rewraps.work().await });
     tokio::select! {
         () = stop_signal() => Ok(()),
         Some(ended) = tasks.join_next() => Err(task_ended(&ended)),

@@ -1,10 +1,11 @@
 //! What the status of a `SealedSecret` says: conditions as kstatus reads them, and one entry per item. Nothing depends on plaintext.
 
-use bulla_shared::binding::time_text;
+use bulla_keys::KeyRing;
+use bulla_shared::binding::{KeyId, time_text};
 use bulla_shared::opening::{ItemError, ItemReport, Refusal, SpecError};
 use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{Applied, ItemState, ItemStatus, SealedSecretStatus};
-use bulla_shared::sealed::SealedError;
+use bulla_shared::sealed::{Keys as _, SealedError};
 use jiff::Timestamp;
 
 use crate::api::ApiError;
@@ -15,6 +16,9 @@ pub const FOREIGN: &str = "ForeignSecret";
 
 /// The word for values whose key is not here.
 pub const KEY_MISSING: &str = "KeyMissing";
+
+/// The condition of an object that has values under a key in other hands.
+pub const KEY_COMPROMISED: &str = "KeyCompromised";
 
 /// How one reconciliation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,14 +178,84 @@ fn item(report: &ItemReport) -> ItemStatus {
         message: report.result.as_ref().err().map(ToString::to_string),
         scope: binding.map(|binding| binding.scope.kind().to_string()),
         key_id: report.result.as_ref().ok().map(ToString::to_string),
+        sealed_to: match (&report.result, binding) {
+            (Err(_), Some(binding)) => binding.keys.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        },
         sealed: binding.map(|binding| time_text(&binding.sealed)),
         rotate_by: binding.and_then(|binding| binding.rotate_by).map(|date| date.to_string()),
     }
 }
 
+/// `status` with the condition that some values stand under a compromised key, or without it. Cleared by new values only: the time of a
+/// value's sealing stays whatever key it is moved to, so `rotate-by` reminds of it from then on.
+#[must_use]
+pub fn flag(status: &SealedSecretStatus, ring: &KeyRing, generation: i64, now: Timestamp) -> SealedSecretStatus {
+    let is_compromised = |id: &String| compromised_at(ring, id).is_some();
+    let items = status.items.iter();
+    let count = items.filter(|item| item.key_id.iter().chain(&item.sealed_to).any(is_compromised)).count();
+    let mut flagged = status.clone();
+    flagged.conditions.retain(|condition| condition.r#type != KEY_COMPROMISED);
+    if count > 0 {
+        let all = status.items.len();
+        let message =
+            format!("{count} of {all} items are sealed to a compromised key; change the values themselves: whoever has the key has them");
+        let reason = (KEY_COMPROMISED, message.as_str());
+        flagged.conditions.push(Condition::new(&status.conditions, KEY_COMPROMISED, true, reason, generation, now));
+    }
+    flagged
+}
+
+/// Whether an item that opened once would be refused now, since it was sealed to a key after that had got into other hands.
+#[must_use]
+pub fn is_refused_now(items: &[ItemStatus], ring: &KeyRing) -> bool {
+    items.iter().any(|item| {
+        let at = item.key_id.as_ref().and_then(|id| compromised_at(ring, id));
+        let sealed = item.sealed.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+        at.zip(sealed).is_some_and(|(at, sealed)| sealed > at)
+    })
+}
+
+fn compromised_at(ring: &KeyRing, id: &str) -> Option<Timestamp> {
+    ring.compromised_at(&id.parse::<KeyId>().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
+    use bulla_keys::ring::Duty;
+    use bulla_shared::age::{Algorithm, Identity};
+
     use super::*;
+
+    #[test]
+    fn a_compromised_key_is_flagged_and_later_values_are_refused() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let identity = Identity::generate(Algorithm::X25519);
+        let id = identity.recipient().fingerprint().id().to_string();
+        let mut ring = KeyRing::default();
+        ring.insert(identity, time("2026-01-01T00:00:00Z"), Duty::Active).unwrap();
+        let item = |sealed: &str| ItemStatus {
+            name: "a".to_owned(),
+            state: ItemState::Opened,
+            message: None,
+            scope: None,
+            key_id: Some(id.clone()),
+            sealed_to: Vec::new(),
+            sealed: Some(sealed.to_owned()),
+            rotate_by: None,
+        };
+        let before = SealedSecretStatus { items: vec![item("2026-02-01T00:00:00Z")], ..SealedSecretStatus::default() };
+        let now = time("2026-03-01T00:00:00Z");
+        assert_eq!(flag(&before, &ring, 1, now), before);
+        ring.compromise(&id.parse().unwrap(), time("2026-02-02T00:00:00Z"));
+        let flagged = flag(&before, &ring, 1, now);
+        assert_eq!(flagged.conditions[0].r#type, KEY_COMPROMISED);
+        assert!(flagged.conditions[0].message.starts_with("1 of 1 items"));
+        assert_eq!(flag(&flagged, &ring, 1, time("2026-04-01T00:00:00Z")), flagged);
+        assert!(!is_refused_now(&before.items, &ring));
+        assert!(is_refused_now(&[item("2026-02-03T00:00:00Z")], &ring));
+        assert_eq!(flag(&flagged, &KeyRing::default(), 1, now), before, "a key that is not here flags nothing");
+    }
 
     #[test]
     fn conditions_are_what_kstatus_expects() {

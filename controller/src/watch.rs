@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 
+use bulla_shared::resources::rewrap_request::RewrapRequest;
 use bulla_shared::resources::sealing_key::SealingKey;
 use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
 use futures_util::{Stream, StreamExt as _};
@@ -19,6 +20,7 @@ use tracing::warn;
 use crate::api::ApiError;
 use crate::index::{Key, SealedHead, slim};
 use crate::reconcile::Reconciler;
+use crate::rewrap::Rewraps;
 
 /// Objects in a page of a list: a page is read whole, ciphertext and all, before it is made into heads.
 const PAGE: u32 = 10;
@@ -83,6 +85,19 @@ pub async fn keys(client: Client, namespace: String, changed: Arc<Notify>) {
         }
         changed.notify_one();
     }
+}
+
+/// Watches the metadata of `RewrapRequest`s.
+///
+/// # RBAC: `rewraprequests: list, watch`
+pub async fn rewrap_requests(client: Client, rewraps: Arc<Rewraps>) {
+    let stream = watcher(Api::<PartialObjectMeta<RewrapRequest>>::all(client), Config::default().page_size(PAGE));
+    follow(stream.default_backoff(), "RewrapRequests", |event| match event {
+        Seen::Is(head) => rewraps.saw(&head.metadata),
+        Seen::Gone(key) => rewraps.lost(&key),
+        Seen::Listed(present) => rewraps.keep(&present),
+    })
+    .await;
 }
 
 enum Seen<K> {

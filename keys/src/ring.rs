@@ -1,19 +1,32 @@
-//! The key ring: private keys expanded once, found by id at once, the newest first.
+//! The key ring: private keys expanded once, found by id at once, the newest first, with what each may do.
 
 use std::collections::HashMap;
 
-use bulla_shared::age::{Fingerprint, Identity};
+use bulla_shared::age::{Algorithm, Fingerprint, Identity, Recipient};
 use bulla_shared::binding::KeyId;
 use bulla_shared::sealed::Keys;
 use jiff::Timestamp;
 use thiserror::Error;
 
-/// One private key and when it was made.
+/// One private key, when it was made, and what it may do.
 #[derive(Debug)]
 struct Key {
     identity: Identity,
     fingerprint: Fingerprint,
     created: Timestamp,
+    duty: Duty,
+}
+
+/// What a key in the ring may do. A retired key is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Duty {
+    /// Opens, and seals if it is the newest.
+    Active,
+    /// Opens.
+    #[default]
+    DecryptOnly,
+    /// Opens what was sealed up to this time.
+    Compromised(Timestamp),
 }
 
 /// Private keys by id. Opening costs the same however many there are.
@@ -33,13 +46,13 @@ pub enum RingError {
 
 impl KeyRing {
     /// Takes a key in; the same key again changes nothing.
-    pub fn insert(&mut self, identity: Identity, created: Timestamp) -> Result<Fingerprint, RingError> {
+    pub fn insert(&mut self, identity: Identity, created: Timestamp, duty: Duty) -> Result<Fingerprint, RingError> {
         let fingerprint = identity.recipient().fingerprint();
         match self.keys.get(&fingerprint.id()) {
             Some(other) if other.fingerprint != fingerprint => return Err(RingError::SameId(fingerprint)),
             Some(_) => {}
             None => {
-                self.keys.insert(fingerprint.id(), Key { identity, fingerprint, created });
+                self.keys.insert(fingerprint.id(), Key { identity, fingerprint, created, duty });
             }
         }
         Ok(fingerprint)
@@ -57,12 +70,27 @@ impl KeyRing {
         self.keys.is_empty()
     }
 
-    /// All fingerprints, in order.
+    /// Which keys there are and what each may do, in order: two rings with one answer do the same.
     #[must_use]
-    pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        let mut all: Vec<_> = self.keys.values().map(|key| key.fingerprint).collect();
+    pub fn duties(&self) -> Vec<(Fingerprint, Duty)> {
+        let mut all: Vec<_> = self.keys.values().map(|key| (key.fingerprint, key.duty)).collect();
         all.sort_unstable();
         all
+    }
+
+    /// The newest Active key of a kind, if it was not made in the future.
+    #[must_use]
+    pub fn sealing(&self, algorithm: Algorithm, now: Timestamp) -> Option<&Recipient> {
+        let active = self.keys.iter().filter(|(_, key)| key.duty == Duty::Active && key.created <= now);
+        let of_kind = active.filter(|(_, key)| key.identity.recipient().algorithm() == algorithm);
+        of_kind.max_by_key(|(id, key)| (key.created, **id)).map(|(_, key)| key.identity.recipient())
+    }
+
+    /// Records that a key of the ring is in other hands since `at`.
+    pub fn compromise(&mut self, id: &KeyId, at: Timestamp) {
+        if let Some(key) = self.keys.get_mut(id) {
+            key.duty = Duty::Compromised(at);
+        }
     }
 }
 
@@ -74,7 +102,7 @@ impl FromIterator<Identity> for KeyRing {
         let mut ring = Self::default();
         for (second, identity) in (0..).zip(identities) {
             let created = Timestamp::from_second(second).expect("a count of identities is a time");
-            let _ = ring.insert(identity, created);
+            let _ = ring.insert(identity, created, Duty::DecryptOnly);
         }
         ring
     }
@@ -84,6 +112,13 @@ impl Keys for KeyRing {
     fn newest(&self, ids: &[KeyId]) -> Option<(usize, &Identity)> {
         let ours = ids.iter().enumerate().filter_map(|(index, id)| Some((index, id, self.keys.get(id)?)));
         ours.max_by_key(|(_, id, key)| (key.created, **id)).map(|(index, _, key)| (index, &key.identity))
+    }
+
+    fn compromised_at(&self, id: &KeyId) -> Option<Timestamp> {
+        match self.keys.get(id)?.duty {
+            Duty::Compromised(at) => Some(at),
+            Duty::Active | Duty::DecryptOnly => None,
+        }
     }
 }
 
@@ -98,12 +133,19 @@ mod tests {
         let mut ring = KeyRing::default();
         let time = |second| Timestamp::from_second(second).unwrap();
         let ids: Vec<KeyId> =
-            [30, 10, 20].map(|created| ring.insert(Identity::generate(Algorithm::X25519), time(created)).unwrap().id()).into();
+            [30, 10, 20].map(|created| ring.insert(Identity::generate(Algorithm::X25519), time(created), Duty::Active).unwrap().id()).into();
         let stranger = Identity::generate(Algorithm::X25519).recipient().fingerprint().id();
         let newest = |ids: &[KeyId]| ring.newest(ids).map(|(index, _)| index);
         assert_eq!(newest(&[ids[1], ids[2], ids[0]]), Some(2));
         assert_eq!(newest(&[stranger, ids[2], ids[1]]), Some(1));
         assert_eq!(newest(&[stranger]), None);
+
+        let sealing = |ring: &KeyRing, now| ring.sealing(Algorithm::X25519, time(now)).map(|key| key.fingerprint().id());
+        assert_eq!((sealing(&ring, 30), sealing(&ring, 29), sealing(&ring, 9)), (Some(ids[0]), Some(ids[2]), None));
+        assert_eq!(ring.sealing(Algorithm::Hybrid, time(30)), None);
+        ring.compromise(&ids[0], time(31));
+        assert_eq!((sealing(&ring, 30), ring.compromised_at(&ids[0])), (Some(ids[2]), Some(time(31))));
+        assert_eq!(ring.newest(&[ids[2], ids[0]]).map(|(index, _)| index), Some(1), "it still opens");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The Secret is immutable and named after the UID of its `SealingKey`, so that two writers cannot make two keys for one.
 
 use bulla_shared::SecretBytes;
-use bulla_shared::age::{Algorithm, Fingerprint, Identity};
+use bulla_shared::age::{Algorithm, Fingerprint, Identity, Recipient};
 use bulla_shared::binding::time_text;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::resources::{IDENTITY_KEY, SEALING_KEY_LABEL};
@@ -18,6 +18,19 @@ pub const CREATED_ANNOTATION: &str = "bulla.dev/created";
 
 /// Type of the Secret.
 pub const SECRET_TYPE: &str = "bulla.dev/sealing-key";
+
+/// The public half of a stored key: all that deciding about it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Name of the Secret.
+    pub secret: String,
+    /// The public key.
+    pub recipient: Recipient,
+    /// Its full SHA-256.
+    pub fingerprint: Fingerprint,
+    /// When it was made.
+    pub created: Timestamp,
+}
 
 /// A private key with its record.
 #[derive(Debug)]
@@ -40,7 +53,7 @@ pub enum StoredKeyError {
     /// The data is not one age identity.
     #[error("the data key {IDENTITY_KEY} does not hold exactly one age identity")]
     Identity,
-    /// The time annotation is missing or malformed.
+    /// The time annotation is malformed.
     #[error("the annotation {CREATED_ANNOTATION} is not a time like 2026-11-23T06:50:00Z")]
     Created,
 }
@@ -63,14 +76,20 @@ impl StoredKey {
         let identities = bulla_shared::age::parse_identity_file(text).map_err(|_| StoredKeyError::Identity)?;
         let [identity] = <[Identity; 1]>::try_from(identities).map_err(|_| StoredKeyError::Identity)?;
         let annotations = secret.metadata.annotations.unwrap_or_default();
-        let created = annotations.get(CREATED_ANNOTATION).and_then(|text| text.parse().ok()).ok_or(StoredKeyError::Created)?;
+        // A key that somebody brings counts from when it was put there, unless it says otherwise.
+        let created = match annotations.get(CREATED_ANNOTATION) {
+            Some(text) => text.parse().ok(),
+            None => secret.metadata.creation_timestamp.map(|time| time.0),
+        };
+        let created = created.ok_or(StoredKeyError::Created)?;
         Ok(Self { name: secret.metadata.name.unwrap_or_default(), identity, created })
     }
 
-    /// Full SHA-256 of the recipient.
+    /// Its public half.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.identity.recipient().fingerprint()
+    pub fn record(&self) -> Record {
+        let recipient = self.identity.recipient().clone();
+        Record { secret: self.name.clone(), fingerprint: recipient.fingerprint(), recipient, created: self.created }
     }
 
     /// The Secret as JSON, ready to be created.
@@ -82,7 +101,7 @@ impl StoredKey {
             name: self.name.parse().expect("a UID is a name"),
             type_: Some(SECRET_TYPE.to_owned()),
             immutable: Some(true),
-            labels: [(SEALING_KEY_LABEL.to_owned(), self.fingerprint().id().to_string())].into(),
+            labels: [(SEALING_KEY_LABEL.to_owned(), self.identity.recipient().fingerprint().id().to_string())].into(),
             annotations: [(CREATED_ANNOTATION.to_owned(), time_text(&self.created))].into(),
             items: [(IDENTITY_KEY.parse().expect("the key is an item name"), SecretBytes::new(text.as_bytes().to_vec()))].into(),
         };
@@ -123,5 +142,15 @@ mod tests {
             [Identity::generate(Algorithm::X25519), Identity::generate(Algorithm::X25519)].map(|key| key.to_text().to_string());
         assert_eq!(secret(data(two.join("\n").as_bytes())).unwrap_err(), StoredKeyError::Identity);
         assert_eq!(secret(|secret| secret.metadata.annotations = None).unwrap_err(), StoredKeyError::Created);
+    }
+
+    #[test]
+    fn a_key_without_a_date_counts_from_when_it_was_put_there() {
+        let put = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time("2026-01-02T00:00:00Z".parse().unwrap());
+        let key = secret(|secret| {
+            secret.metadata.annotations = None;
+            secret.metadata.creation_timestamp = Some(put);
+        });
+        assert_eq!(time_text(&key.unwrap().created), "2026-01-02T00:00:00Z");
     }
 }

@@ -3,6 +3,7 @@
 //! One file per kind. [`crds`] is what `controller/deploy/crds/` is generated from.
 
 pub mod conditions;
+pub mod rewrap_request;
 pub mod sealed_secret;
 pub mod sealing_key;
 
@@ -33,7 +34,8 @@ pub const LAST_APPLIED: [&str; 2] =
 /// The custom resource definitions, as they are installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [sealed_secret::SealedSecret::crd(), sealing_key::SealingKey::crd()].map(finish).into()
+    let all = [sealed_secret::SealedSecret::crd(), sealing_key::SealingKey::crd(), rewrap_request::RewrapRequest::crd()];
+    all.map(finish).into()
 }
 
 /// What the derive cannot say: a status that kstatus reads as "in progress" before the controller has seen the object.

@@ -149,6 +149,9 @@ pub struct ItemStatus {
     /// The key that opened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
+    /// The keys that it names, if none of them opened it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed_to: Vec<String>,
     /// When it was sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<String>,
@@ -269,6 +272,7 @@ fn items(_: &mut SchemaGenerator) -> Schema {
                 "message": {"type": "string", "maxLength": 1024},
                 "scope": {"type": "string", "maxLength": 16},
                 "keyId": {"type": "string", "maxLength": 16},
+                "sealedTo": {"type": "array", "maxItems": 30, "items": {"type": "string", "maxLength": 16}},
                 "sealed": {"type": "string", "format": "date-time"},
                 "rotateBy": {"type": "string", "format": "date"}
             }

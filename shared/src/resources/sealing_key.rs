@@ -1,5 +1,8 @@
 //! `SealingKey`: the public half of a key that the cluster opens with, and its state.
 
+use std::fmt;
+use std::str::FromStr;
+
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -92,6 +95,26 @@ pub enum KeyState {
     Compromised,
 }
 
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "Active",
+            Self::DecryptOnly => "DecryptOnly",
+            Self::Retired => "Retired",
+            Self::Compromised => "Compromised",
+        })
+    }
+}
+
+impl FromStr for KeyState {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Self::Active, Self::DecryptOnly, Self::Retired, Self::Compromised];
+        all.into_iter().find(|state| state.to_string() == text).ok_or(())
+    }
+}
+
 /// What the controller says about a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -104,6 +127,10 @@ pub struct SealingKeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "state")]
     pub state: Option<KeyState>,
+    /// Since when that state is in effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub since: Option<String>,
     /// The public key, `age1pq1…` or `age1…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "recipient")]

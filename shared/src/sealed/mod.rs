@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use thiserror::Error;
 
@@ -65,6 +66,9 @@ pub enum SealedError {
     /// The stanza that names our key does not open with it.
     #[error("the stanza for key {0} does not open with that key")]
     WrongKey(KeyId),
+    /// Sealed to a key after that key had got into other hands.
+    #[error("sealed to key {0} after it was compromised")]
+    Compromised(KeyId),
     /// The header was changed after sealing.
     #[error("the header was changed after sealing: its MAC does not match")]
     Mac,
@@ -89,6 +93,7 @@ impl SealedError {
             Self::UnknownKey(_) => "unknown-key",
             Self::WrongKey(_) => "wrong-key",
             Self::Mac => "mac",
+            Self::Compromised(_) => "compromised",
             Self::Scope(_) => "scope",
             Self::Payload => "payload",
         }
@@ -167,6 +172,12 @@ impl Recipients {
 pub trait Keys {
     /// Of the ids that a value names, the position of the newest that is ours, with its identity.
     fn newest(&self, ids: &[KeyId]) -> Option<(usize, &Identity)>;
+
+    /// Since when this key of ours is in other hands. Values sealed before that open, later ones do not.
+    fn compromised_at(&self, id: &KeyId) -> Option<Timestamp> {
+        let _ = id;
+        None
+    }
 
     /// Whether `id` is ours.
     fn holds(&self, id: &KeyId) -> bool {
@@ -273,29 +284,61 @@ impl SealedValue {
     ///
     /// The payload is authenticated, so that a value which does not open is not passed on as if it did.
     pub fn rewrap(&self, keys: &impl Keys, recipient: &Recipient) -> Result<Self, RewrapError> {
-        let (ours, _, file_key) = self.unwrap(keys)?;
-        payload::decrypt(&file_key, &self.bytes[self.payload..]).ok_or(SealedError::Payload)?;
+        let (ours, file_key) = self.authentic(keys)?;
         if recipient.algorithm() != self.algorithm() {
             return Err(RewrapError::OtherKind);
         }
         let id = recipient.fingerprint().id();
-        let mut binding = self.binding.clone();
-        binding.keys.clear();
-        let mut stanzas = Vec::new();
+        let (mut ids, mut stanzas) = (Vec::new(), Vec::new());
         for (index, (old, (_, span))) in self.binding.keys.iter().zip(&self.wraps).enumerate() {
             if index == ours {
-                binding.keys.push(id);
+                ids.push(id);
                 let (args, body) = recipient.wrap(&file_key);
                 header::write_stanza(&mut stanzas, &args, &body);
             } else if *old == id {
                 return Err(RewrapError::AlreadyRecipient);
             } else if !keys.holds(old) {
-                binding.keys.push(*old);
+                ids.push(*old);
                 stanzas.extend_from_slice(&self.bytes[span.clone()]);
             }
         }
+        self.with_stanzas(keys, &file_key, ids, &stanzas)
+    }
+
+    /// Makes `recipients` the only ones: for whoever holds a private key, where recipients are added, removed or change their kind.
+    /// The stanza of one that stays keeps its bytes.
+    pub fn rewrap_to(&self, keys: &impl Keys, recipients: &Recipients) -> Result<Self, RewrapError> {
+        let (_, file_key) = self.authentic(keys)?;
+        let (mut ids, mut stanzas) = (Vec::new(), Vec::new());
+        for recipient in recipients.iter() {
+            let id = recipient.fingerprint().id();
+            ids.push(id);
+            match self.binding.keys.iter().position(|old| *old == id) {
+                Some(index) => stanzas.extend_from_slice(&self.bytes[self.wraps[index].1.clone()]),
+                None => {
+                    let (args, body) = recipient.wrap(&file_key);
+                    header::write_stanza(&mut stanzas, &args, &body);
+                }
+            }
+        }
+        self.with_stanzas(keys, &file_key, ids, &stanzas)
+    }
+
+    /// The file key, after the payload has been authenticated as well.
+    fn authentic(&self, keys: &impl Keys) -> Result<(usize, FileKey), SealedError> {
+        let (ours, _, file_key) = self.unwrap(keys)?;
+        payload::decrypt(&file_key, &self.bytes[self.payload..]).ok_or(SealedError::Payload)?;
+        Ok((ours, file_key))
+    }
+
+    /// The same value under other recipient stanzas. One that leaves a compromised key is due for rotation since that day: whoever has
+    /// the key has the value, under whatever key it stands now.
+    fn with_stanzas(&self, keys: &impl Keys, file_key: &FileKey, ids: Vec<KeyId>, stanzas: &[u8]) -> Result<Self, RewrapError> {
+        let compromised = self.binding.keys.iter().filter_map(|id| keys.compromised_at(id));
+        let due = compromised.map(|at| at.to_zoned(TimeZone::UTC).date()).chain(self.binding.rotate_by).min();
+        let binding = Binding { keys: ids, rotate_by: due, ..self.binding.clone() };
         let mut bytes = start(&binding);
-        bytes.extend_from_slice(&stanzas);
+        bytes.extend_from_slice(stanzas);
         bytes.extend_from_slice(self.grease.clone().map_or(&[], |span| &self.bytes[span]));
         header::write_mac(&mut bytes, |covered| file_key.mac(covered));
         bytes.extend_from_slice(&self.bytes[self.payload..]);
@@ -309,6 +352,9 @@ impl SealedValue {
         let file_key = identity.unwrap(&self.wraps[index].0).ok_or(SealedError::WrongKey(ids[index]))?;
         if !file_key.verify_mac(&self.bytes[..self.mac_covers], &self.mac) {
             return Err(SealedError::Mac);
+        }
+        if keys.compromised_at(&ids[index]).is_some_and(|at| self.binding.sealed > at) {
+            return Err(SealedError::Compromised(ids[index]));
         }
         Ok((index, identity, file_key))
     }

@@ -1,0 +1,252 @@
+//! Sealing keys: made, stored, published, loaded, counted. [`plan`] decides (pure), [`usage`] counts (pure), this file applies.
+
+pub mod plan;
+pub mod usage;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bulla_keys::KeyRing;
+use bulla_keys::ring::Duty;
+use bulla_keys::rotation::Policy;
+use bulla_keys::stored::{Record, StoredKey};
+use bulla_shared::age::Fingerprint;
+use bulla_shared::binding::time_text;
+use bulla_shared::resources::sealing_key::{SealingKey, SealingKeySpec};
+use jiff::Timestamp;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource as _};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use self::plan::{Action, View};
+use self::usage::Usage;
+use crate::api::{self, ApiError};
+use crate::reconcile::Reconciler;
+
+/// How often everything is looked at without an event: a missed one must not leave a key unpublished, and time passes by itself.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// How long usage is left to settle: thousands of objects change together when a repository is rewrapped.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Keeps sealing keys as they should be.
+pub struct SealingKeys {
+    /// Access to the cluster.
+    pub client: Client,
+    /// Records events.
+    pub recorder: Recorder,
+    /// Where private keys are kept.
+    pub namespace: String,
+    /// Whether private keys are generated.
+    pub generate: bool,
+    /// When keys change by themselves.
+    pub policy: Policy,
+    /// Rung by the watches.
+    pub changed: Arc<Notify>,
+}
+
+/// What is in the controller's namespace.
+struct Stored {
+    keys: Vec<StoredKey>,
+    records: Vec<Record>,
+    malformed: Vec<String>,
+}
+
+/// What was done and said already.
+#[derive(Default)]
+struct Known {
+    duties: Option<Vec<(Fingerprint, Duty)>>,
+    /// Malformed Secrets that have been reported, by name and resource version.
+    reported: HashSet<(String, String)>,
+}
+
+impl SealingKeys {
+    /// Works for ever; `loaded` is rung each time the ring has been filled.
+    pub async fn work(&self, reconciler: &Reconciler, loaded: &Notify) {
+        let mut known = Known::default();
+        loop {
+            match self.pass(reconciler, &mut known, loaded).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => warn!(%error, "sealing keys not reconciled, will be tried again"),
+            }
+            self.rest(reconciler).await;
+        }
+    }
+
+    /// Waits for a change of keys, and publishes usage meanwhile.
+    async fn rest(&self, reconciler: &Reconciler) {
+        let end = Instant::now() + LOOK;
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => return,
+                () = tokio::time::sleep_until(end) => return,
+                () = reconciler.usage_changed.notified() => {}
+            }
+            tokio::time::sleep(SETTLE).await;
+            if let Err(error) = self.publish_usage(reconciler).await {
+                warn!(%error, "usage of sealing keys not published, will be tried again");
+                reconciler.usage_changed.notify_one();
+            }
+        }
+    }
+
+    /// One look at everything; whether a step succeeded, so that another look is due.
+    ///
+    /// # RBAC: `sealingkeys: list, create`, `sealingkeys/status: patch`; in the own namespace `secrets: list, create`
+    async fn pass(&self, reconciler: &Reconciler, known: &mut Known, loaded: &Notify) -> Result<bool, ApiError> {
+        // Keys before Secrets: what is published by then is stored by then.
+        let keys = self.sealing_keys().await?;
+        let Stored { keys: private, records, malformed } = self.stored(known).await?;
+        let now = Timestamp::now();
+        let view = |keys| View {
+            keys,
+            stored: &records,
+            malformed: &malformed,
+            generate: self.generate,
+            policy: self.policy,
+            now,
+        };
+        let ring = ring(&view(&keys), private);
+        if known.duties.as_ref() != Some(&ring.duties()) {
+            info!(keys = ring.len(), "key ring loaded");
+            known.duties = Some(ring.duties());
+            reconciler.replace_ring(ring);
+        }
+        loaded.notify_one();
+        let (create, mut actions): (Vec<_>, Vec<_>) =
+            view(&keys).plan().into_iter().partition(|action| matches!(action, Action::Create { .. }));
+        if !create.is_empty() {
+            // A key that another controller made between the two lists would look as if nobody had asked for it.
+            let again = view(&self.sealing_keys().await?).plan();
+            actions.extend(create.into_iter().filter(|action| again.contains(action)));
+        }
+        let mut progress = false;
+        for action in actions {
+            match self.apply(action, now).await {
+                Ok(()) => progress = true,
+                // Somebody else was first, or the object moved on: an event tells, or the next look shows it.
+                Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
+                    warn!(%error, "a step towards a sealing key was overtaken");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.publish_usage(reconciler).await?;
+        Ok(progress)
+    }
+
+    async fn sealing_keys(&self) -> Result<Vec<SealingKey>, ApiError> {
+        let api: Api<SealingKey> = Api::all(self.client.clone());
+        Ok(api::in_time(api.list(&ListParams::default())).await?.items)
+    }
+
+    async fn stored(&self, known: &mut Known) -> Result<Stored, ApiError> {
+        let mut stored = Stored { keys: Vec::new(), records: Vec::new(), malformed: Vec::new() };
+        for secret in api::key_secrets(&self.client, &self.namespace).await? {
+            let name = secret.metadata.name.clone().unwrap_or_default();
+            let version = secret.metadata.resource_version.clone().unwrap_or_default();
+            let reference = secret.object_ref(&());
+            match StoredKey::from_secret(secret) {
+                Ok(key) => {
+                    stored.records.push(key.record());
+                    stored.keys.push(key);
+                }
+                Err(error) => {
+                    if known.reported.insert((name.clone(), version)) {
+                        error!(secret = name, %error, "not a sealing key, ignored");
+                        let event = Event {
+                            type_: EventType::Warning,
+                            reason: "KeyMalformed".to_owned(),
+                            note: Some(format!("not a sealing key, ignored: {error}")),
+                            action: "Load".to_owned(),
+                            secondary: None,
+                        };
+                        if let Err(error) = api::in_time(self.recorder.publish(&event, &reference)).await {
+                            warn!(secret = name, %error, "event not recorded");
+                        }
+                    }
+                    stored.malformed.push(name);
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn apply(&self, action: Action, now: Timestamp) -> Result<(), ApiError> {
+        let api: Api<SealingKey> = Api::all(self.client.clone());
+        match action {
+            Action::Create { name, algorithm } => {
+                let key = SealingKey::new(&name, SealingKeySpec { algorithm, ..SealingKeySpec::default() });
+                api::in_time(api.create(&PostParams::default(), &key)).await?;
+                info!(name, "SealingKey created");
+            }
+            Action::Generate { uid, algorithm } => {
+                let now = time_text(&now).parse().expect("a time in whole seconds");
+                let key = StoredKey::generate(&uid, algorithm, now);
+                api::create_secret(&self.client, &self.namespace, key.to_json(&self.namespace)).await?;
+                info!(secret = uid, fingerprint = %key.record().fingerprint, "private key stored");
+            }
+            Action::Publish { name, resource_version, status } => {
+                let mut fields: Value = serde_json::to_value(&status).expect("a status is JSON");
+                for gone in ["state", "since", "recipient"] {
+                    if fields.get(gone).is_none() {
+                        fields[gone] = Value::Null;
+                    }
+                }
+                let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": fields});
+                api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+                let state = status.state.map(|state| state.to_string());
+                info!(name, state, fingerprint = status.fingerprint, "SealingKey published");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the usage of each key that has a fingerprint, where it differs. On half a list nothing is known.
+    ///
+    /// # RBAC: `sealingkeys: list`, `sealingkeys/status: patch`
+    async fn publish_usage(&self, reconciler: &Reconciler) -> Result<(), ApiError> {
+        if !reconciler.complete.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let usage = Usage::count(reconciler.index.lock().sealed.values());
+        let api: Api<SealingKey> = Api::all(self.client.clone());
+        for key in self.sealing_keys().await? {
+            let Some(status) = &key.status else { continue };
+            let fingerprint = status.fingerprint.as_ref().and_then(|text| text.parse::<Fingerprint>().ok());
+            let Some(id) = fingerprint.map(|fingerprint| fingerprint.id().to_string()) else { continue };
+            let now = usage.of(&id, status.usage);
+            if now == status.usage {
+                continue;
+            }
+            let name = key.metadata.name.clone().unwrap_or_default();
+            let patch = json!({"metadata": {"resourceVersion": key.metadata.resource_version}, "status": {"usage": now}});
+            match api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await {
+                Ok(_) | Err(ApiError::NotFound) => {}
+                Err(ApiError::Conflict) => reconciler.usage_changed.notify_one(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The keys that open, each with what it may do.
+fn ring(view: &View<'_>, stored: Vec<StoredKey>) -> KeyRing {
+    let duties: HashMap<Fingerprint, Option<Duty>> = view.duties().into_iter().collect();
+    let mut ring = KeyRing::default();
+    for key in stored {
+        let Some(duty) = duties.get(&key.record().fingerprint).copied().flatten() else { continue };
+        if let Err(error) = ring.insert(key.identity, key.created, duty) {
+            error!(secret = key.name, %error, "private key not loaded");
+        }
+    }
+    ring
+}

@@ -1,0 +1,81 @@
+//! How much each key opens, counted from what the statuses of `SealedSecret`s say. Opens nothing and asks nobody.
+
+use std::collections::{HashMap, HashSet};
+
+use bulla_shared::resources::sealing_key::KeyUsage;
+
+use crate::index::SealedHead;
+
+/// Items and objects by key id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage {
+    by_key: HashMap<String, KeyUsage>,
+    /// Every object has been looked at as it is now.
+    settled: bool,
+}
+
+impl Usage {
+    /// Counts. An item counts for the key that opened it; one that was not opened counts for every key that it names.
+    pub fn count<'a>(heads: impl Iterator<Item = &'a SealedHead>) -> Self {
+        let mut usage = Self { by_key: HashMap::new(), settled: true };
+        for head in heads {
+            let on_its_way_out = head.metadata.deletion_timestamp.is_some();
+            usage.settled &= on_its_way_out || head.status.observed_generation == head.metadata.generation;
+            let mut named = HashSet::new();
+            for item in &head.status.items {
+                for id in item.key_id.iter().chain(&item.sealed_to) {
+                    named.insert(id);
+                    usage.by_key.entry(id.clone()).or_default().items += 1;
+                }
+            }
+            for id in named {
+                usage.by_key.entry(id.clone()).or_default().secrets += 1;
+            }
+        }
+        usage
+    }
+
+    /// What to publish about a key. While some object has not been looked at, a number only grows, and one that is not known stays so:
+    /// whoever retires a key relies on it.
+    #[must_use]
+    pub fn of(&self, id: &str, before: Option<KeyUsage>) -> Option<KeyUsage> {
+        let now = self.by_key.get(id).copied().unwrap_or_default();
+        if self.settled {
+            return Some(now);
+        }
+        before.map(|before| KeyUsage { items: before.items.max(now.items), secrets: before.secrets.max(now.secrets) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(observed: i64, items: &str) -> SealedHead {
+        let text = format!(r#"{{"metadata":{{"generation":2}},"status":{{"observedGeneration":{observed},"items":{items}}}}}"#);
+        let head: SealedHead = serde_json::from_str(&text).unwrap();
+        assert!(!head.status.items.is_empty() || items == "[]");
+        head
+    }
+
+    #[test]
+    fn counts_who_opened_and_hints_of_the_rest() {
+        let heads = [
+            head(2, r#"[{"name":"a","state":"Opened","keyId":"k1"},{"name":"b","state":"Opened","keyId":"k1"}]"#),
+            head(2, r#"[{"name":"a","state":"Opened","keyId":"k2"},{"name":"b","state":"KeyMissing","sealedTo":["k1","k3"]}]"#),
+        ];
+        let usage = Usage::count(heads.iter());
+        assert_eq!(usage.of("k1", None), Some(KeyUsage { items: 3, secrets: 2 }));
+        assert_eq!(usage.of("k3", None), Some(KeyUsage { items: 1, secrets: 1 }));
+        assert_eq!(usage.of("k4", None), Some(KeyUsage::default()));
+    }
+
+    #[test]
+    fn falls_only_when_everything_has_been_looked_at() {
+        let before = Some(KeyUsage { items: 5, secrets: 1 });
+        let unsettled = Usage::count([head(1, r#"[{"name":"a","state":"Opened","keyId":"k"}]"#), head(2, "[]")].iter());
+        assert_eq!(unsettled.of("k", before), before);
+        assert_eq!(unsettled.of("k", None), None, "not known stays not known");
+        assert_eq!(unsettled.of("k", Some(KeyUsage::default())), Some(KeyUsage { items: 1, secrets: 1 }));
+    }
+}

@@ -8,10 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use bulla_shared::age::Recipient;
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::names::Namespace;
+use bulla_shared::recipients::RecipientsFile;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
-use crate::cluster;
+use crate::cluster::sealing_keys::announced_key;
 use crate::error::{Error, Kind};
 use crate::keys::recipients_file;
 
@@ -138,26 +139,51 @@ impl Config {
         Ok(choice(rule).expect("rules were checked when they were read"))
     }
 
+    /// Names of all targets.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.manifest.targets.keys().map(String::as_str)
+    }
+
+    /// The committed recipients of a target and the context of its cluster: one of both at least.
+    pub fn target(&self, name: &str) -> Result<(Option<RecipientsFile>, Option<String>), Error> {
+        let target = self.find_target(name)?;
+        let file = target.recipients.as_ref().map(|path| recipients_file(&self.folder.join(path))).transpose()?;
+        Ok((file, target.context.clone()))
+    }
+
+    /// Where the recipients of a target are committed, if they are.
+    pub fn recipients_path(&self, name: &str) -> Result<Option<PathBuf>, Error> {
+        Ok(self.find_target(name)?.recipients.as_ref().map(|path| self.folder.join(path)))
+    }
+
+    /// The context of a target's cluster, if it has one.
+    pub fn context(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(self.find_target(name)?.context.clone())
+    }
+
+    fn find_target(&self, name: &str) -> Result<&Target, Error> {
+        self.manifest.targets.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.targets().collect();
+            let has = format!("{} has: {}", self.folder.join(FILE).display(), known.join(", "));
+            Error::new(Kind::Configuration, format!("there is no target {name}")).hint(has)
+        })
+    }
+
+    /// The recovery recipients, if there are any.
+    pub fn recovery(&self) -> Result<Option<RecipientsFile>, Error> {
+        self.manifest.recovery.as_ref().map(|path| recipients_file(&self.folder.join(path))).transpose()
+    }
+
     /// Recipients of all `targets`, and the recovery recipients.
     pub fn recipients(&self, targets: &[String]) -> Result<Vec<Recipient>, Error> {
         let mut all = Vec::new();
         for name in targets {
-            let target = self.manifest.targets.get(name).ok_or_else(|| {
-                let known: Vec<_> = self.manifest.targets.keys().cloned().collect();
-                Error::new(Kind::Configuration, format!("there is no target {name}")).hint(format!(
-                    "{} has: {}",
-                    self.folder.join(FILE).display(),
-                    known.join(", ")
-                ))
-            })?;
-            match &target.recipients {
-                Some(path) => all.extend(recipients_file(&self.folder.join(path))?.recipients),
-                None => all.push(cluster::announced_key(target.context.as_deref())?),
+            match self.target(name)? {
+                (Some(file), _) => all.extend(file.recipients),
+                (None, context) => all.push(announced_key(context.as_deref())?),
             }
         }
-        if let Some(path) = &self.manifest.recovery {
-            all.extend(recipients_file(&self.folder.join(path))?.recipients);
-        }
+        all.extend(self.recovery()?.unwrap_or_default().recipients);
         Ok(all)
     }
 }

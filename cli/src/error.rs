@@ -8,6 +8,8 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
+    /// The command did its work and found what it looked for: stale or differing things.
+    Findings = 1,
     /// Arguments or input that cannot be used as they are.
     Usage = 2,
     /// Configuration: recipients, contexts, `.bulla.yaml`.
@@ -45,6 +47,13 @@ impl Error {
         self
     }
 
+    /// Puts what was being done before what failed.
+    #[must_use]
+    pub fn during(mut self, message: impl Into<String>) -> Self {
+        self.causes.insert(0, std::mem::replace(&mut self.message, message.into()));
+        self
+    }
+
     /// Says what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -63,6 +72,13 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &str {
         self.causes.first().unwrap_or(&self.message)
+    }
+
+    /// What failed and why, in one line.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let all: Vec<&str> = [&self.message].into_iter().chain(&self.causes).map(String::as_str).collect();
+        all.join(": ")
     }
 
     /// Prints the failure and gives its exit code.

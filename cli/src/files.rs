@@ -127,6 +127,16 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     .map_err(failed)
 }
 
+/// Replaces a file that still has the content `before`.
+pub fn replace_if_still(path: &Path, before: &[u8], after: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|now| now == before) {
+        return replace(path, after, Access::Default);
+    }
+    Err(Error::new(Kind::Io, format!("cannot write {}", path.display()))
+        .cause("somebody else has changed it meanwhile")
+        .hint("it is as they left it; run this again"))
+}
+
 /// What went wrong, without the name of the temporary file that it went wrong with.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();

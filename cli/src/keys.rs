@@ -23,13 +23,20 @@ pub struct RecipientArgs {
 impl RecipientArgs {
     /// Everything that was named, in order; empty if nothing was.
     pub fn read(&self) -> Result<Vec<Recipient>, Error> {
-        let mut all = Vec::new();
+        Ok(self.read_file()?.recipients)
+    }
+
+    /// The same, with what the files say about older keys.
+    pub fn read_file(&self) -> Result<RecipientsFile, Error> {
+        let mut all = RecipientsFile::default();
         for text in &self.recipients {
             let what = "cannot use the recipient given with -r (a file of them is given with -R)";
-            all.push(text.parse().map_err(|error| recipient_error(what, error, &error))?);
+            all.recipients.push(text.parse().map_err(|error| recipient_error(what, error, &error))?);
         }
         for path in &self.recipient_files {
-            all.extend(recipients_file(path)?.recipients);
+            let file = recipients_file(path)?;
+            all.recipients.extend(file.recipients);
+            all.old.extend(file.old);
         }
         Ok(all)
     }

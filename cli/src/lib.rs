@@ -1,8 +1,8 @@
 //! The `bulla` command.
 //!
 //! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
-//! values, [`keys`] reads recipients and identities, [`config`] finds
-//! the rule for a file, [`files`] reads and writes, [`error`] is how it ends when it goes wrong.
+//! values, [`keys`] reads recipients and identities, [`passphrase`] asks for one, [`config`] finds the rule for a file, [`cluster`] asks the API
+//! server, [`rewrap`] moves values in place, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
 
 pub mod cluster;
 pub mod commands;
@@ -11,7 +11,10 @@ pub mod error;
 pub mod files;
 pub mod keys;
 pub mod manifest;
+pub mod passphrase;
 pub mod plain;
+pub mod rewrap;
+pub mod walk;
 pub mod yaml;
 
 use std::ffi::OsString;

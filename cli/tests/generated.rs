@@ -29,12 +29,22 @@ fn man_pages_are_generated_from_the_commands() {
         assert!(found == fs::read_to_string(fresh.path().join(&name)).unwrap(), "docs/man/{name} is stale: run `just generate`");
     }
     let command = bulla_cli::commands::Cli::command();
-    let wanted = command.get_subcommands().map(|sub| format!("bulla-{}.1", sub.get_name())).chain(["bulla.1".to_owned()]);
-    assert_eq!(pages(fresh.path()), wanted.collect());
-    // Nor does the main page name one that is not there.
-    let main = fs::read_to_string(fresh.path().join("bulla.1")).unwrap();
-    for name in main.lines().filter_map(|line| line.strip_suffix("(1)")) {
-        assert!(fresh.path().join(format!("{}.1", name.replace('\\', ""))).is_file(), "{name}");
+    let mut wanted = BTreeSet::new();
+    names(&command, "bulla", &mut wanted);
+    assert_eq!(pages(fresh.path()), wanted);
+    // Nor does a page name one that is not there.
+    for page in pages(fresh.path()) {
+        let text = fs::read_to_string(fresh.path().join(page)).unwrap();
+        for name in text.lines().filter_map(|line| line.strip_suffix("(1)")) {
+            assert!(fresh.path().join(format!("{}.1", name.replace('\\', ""))).is_file(), "{name}");
+        }
+    }
+}
+
+fn names(command: &clap::Command, name: &str, found: &mut BTreeSet<String>) {
+    found.insert(format!("{name}.1"));
+    for sub in command.get_subcommands() {
+        names(sub, &format!("{name}-{}", sub.get_name()), found);
     }
 }
 

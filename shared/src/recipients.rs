@@ -2,6 +2,7 @@
 //!
 //! It is age's recipients file (`age -R` reads it); lines that start with `# bulla:` tell keyless checks about older keys.
 
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -33,6 +34,18 @@ pub struct OldKey {
     pub state: OldKeyState,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl fmt::Display for OldKey {
+    /// The comment line that is read back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            OldKeyState::DecryptOnly => "DecryptOnly",
+            OldKeyState::Retired => "Retired",
+            OldKeyState::Compromised => "Compromised",
+        };
+        write!(f, "# bulla: key={} state={state} since={}", self.fingerprint, time_text(&self.since))
+    }
 }
 
 /// A recipients file as read.
@@ -118,6 +131,7 @@ mod tests {
         assert_eq!(file.recipients, [recipient]);
         assert_eq!(file.old[0].state, OldKeyState::DecryptOnly);
         assert_eq!(file.old[0].fingerprint, fingerprint);
+        assert!(text.ends_with(&format!("{}\n", file.old[0])));
         for (from, to) in [("key=", "key"), ("DecryptOnly", "Active"), ("since=", " since="), (":00Z", ":00Z x"), (":00Z", "")] {
             assert_eq!(text.replacen(from, to, 1).parse::<RecipientsFile>(), Err(RecipientsError::Comment(4)), "{to}");
         }

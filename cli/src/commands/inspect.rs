@@ -1,8 +1,7 @@
 //! `bulla inspect`: what sealed values say about themselves. No key is needed, so nothing here is proven.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bulla_shared::binding::{Binding, Scope, time_text};
 use bulla_shared::sealed::SealedValue;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind, printable, warn};
 use crate::files::{self, Access, Input};
 use crate::manifest::sealed::read_sealed;
+use crate::walk::manifests_below;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Without a key the MAC is unchecked: whoever can write the file can write what is shown here.")]
@@ -108,28 +108,6 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         Format::Text => text(&objects),
     };
     files::write(None, output.as_bytes(), Access::Default)
-}
-
-/// YAML and JSON files below a folder, in order; what starts with a dot and links to folders are left out.
-fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |error| {
-        Error::new(Kind::Io, format!("cannot read {}", folder.display())).cause(error).hint("check who may read it: ls -l")
-    };
-    let mut entries = fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.path();
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if entry.file_type().map_err(failed)?.is_dir() && !hidden {
-            found.extend(manifests_below(&path)?);
-        } else if path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
-            && path.is_file()
-        {
-            found.push(path);
-        }
-    }
-    Ok(found)
 }
 
 fn read(input: &Input, args: &Args, today: Date) -> Result<Vec<Object>, Error> {

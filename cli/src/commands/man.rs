@@ -1,6 +1,6 @@
 //! `bulla man`: the man pages, made of the same definitions as the help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 
@@ -21,14 +21,15 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let Some(folder) = &args.output else {
         return files::write(None, &page(command)?, Access::Default);
     };
-    let pages = command.get_subcommands().cloned().collect::<Vec<_>>();
-    files::replace(&folder.join("bulla.1"), &page(command)?, Access::Default)?;
-    for sub in pages {
-        let name = format!("bulla-{}", sub.get_name());
-        let path = folder.join(format!("{name}.1"));
-        files::replace(&path, &page(sub.name(name))?, Access::Default)?;
+    write_pages(folder, "bulla", command)
+}
+
+/// The page of a command, and those of its subcommands.
+fn write_pages(folder: &Path, name: &str, command: clap::Command) -> Result<(), Error> {
+    for sub in command.get_subcommands() {
+        write_pages(folder, &format!("{name}-{}", sub.get_name()), sub.clone())?;
     }
-    Ok(())
+    files::replace(&folder.join(format!("{name}.1")), &page(command.name(name.to_owned()))?, Access::Default)
 }
 
 fn page(command: clap::Command) -> Result<Vec<u8>, Error> {

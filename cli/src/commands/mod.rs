@@ -3,7 +3,10 @@
 mod completions;
 mod inspect;
 mod keygen;
+mod keys;
 mod man;
+mod recipients;
+mod rewrap;
 mod seal;
 mod unseal;
 
@@ -15,7 +18,7 @@ use crate::error::Error;
 #[derive(Debug, Parser)]
 #[command(name = "bulla", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 fine; 2 usage or input; 3 configuration; 4 keys or ciphertext; 5 cluster; 70 a bug; 74 input/output"
+    after_help = "Exit codes: 0 fine; 1 findings; 2 usage or input; 3 configuration; 4 keys or ciphertext; 5 cluster; 70 a bug; 74 input/output"
 )]
 pub struct Cli {
     /// What to do.
@@ -34,6 +37,12 @@ pub enum Command {
     Unseal(unseal::Args),
     /// Show scope, keys and dates of sealed values, without any key
     Inspect(inspect::Args),
+    /// Compare the committed public keys with those of the clusters
+    Recipients(recipients::Args),
+    /// Move sealed values to the newest keys, in place
+    Rewrap(rewrap::Args),
+    /// Look after the sealing keys of a cluster
+    Keys(keys::Args),
     /// Print shell completions
     Completions(completions::Args),
     /// Print or write the man pages
@@ -47,6 +56,9 @@ pub fn run(command: &Command) -> Result<(), Error> {
         Command::Seal(args) => seal::run(args),
         Command::Unseal(args) => unseal::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Recipients(args) => recipients::run(args),
+        Command::Rewrap(args) => rewrap::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -10,7 +10,7 @@ use bulla_shared::sealed::{Recipients, SealError};
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 use zeroize::Zeroizing;
 
-use crate::cluster;
+use crate::cluster::sealing_keys::announced_key;
 use crate::config::{self, Choice, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::{self, Access, Input, STDIN};
@@ -138,7 +138,7 @@ struct Resolved {
 /// What the command line names; read once, since a recipients file may be standard input.
 fn from_flags(args: &Args) -> Result<Vec<Recipient>, Error> {
     match &args.context {
-        Some(context) => Ok(vec![cluster::announced_key(Some(context))?]),
+        Some(context) => Ok(vec![announced_key(Some(context))?]),
         None => args.recipients.read(),
     }
 }
@@ -164,7 +164,7 @@ fn resolve(
             (None, []) => {
                 let recipient = match to_current_context.take() {
                     Some(recipient) => recipient,
-                    None => cluster::announced_key(None)?,
+                    None => announced_key(None)?,
                 };
                 given.push(to_current_context.insert(recipient).clone());
             }

@@ -16,6 +16,10 @@ fn help_of_every_command() {
     for command in commands() {
         world.bulla(&[&command, "--help"]).succeeds(&format!("help_{command}"));
     }
+    let command = bulla_cli::commands::Cli::command();
+    for sub in command.find_subcommand("keys").unwrap().get_subcommands() {
+        world.bulla(&["keys", sub.get_name(), "--help"]).succeeds(&format!("help_keys_{}", sub.get_name()));
+    }
 }
 
 #[test]

@@ -272,6 +272,12 @@ impl SealedValue {
         payload::decrypted_len(self.bytes.len() - self.payload).expect("the length was checked when the value was parsed")
     }
 
+    /// Whether nonce and ciphertext are those of `other`, as they are after a rewrap.
+    #[must_use]
+    pub fn has_payload_of(&self, other: &Self) -> bool {
+        self.bytes[self.payload..] == other.bytes[other.payload..]
+    }
+
     /// Opens the value at `place`. Only the newest key of ours is tried; no other key, no other place.
     pub fn open(&self, place: &Place, keys: &impl Keys) -> Result<Opened, SealedError> {
         let (index, _, file_key) = self.unwrap(keys)?;

@@ -1,0 +1,107 @@
+//! `SealingKey`s: listed, the newest chosen, made, changed. Public halves only.
+
+use std::time::{Duration, Instant};
+
+use bulla_keys::select::newest_active;
+use bulla_shared::age::{Algorithm, Recipient};
+use bulla_shared::resources::sealing_key::{SealingKey, SealingKeySpec};
+use jiff::Timestamp;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use serde_json::Value;
+
+use super::{Cluster, OFFLINE};
+use crate::error::{Error, Kind, note};
+
+/// How long the controller may take to make a key.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The newest key of `context`, or of the current one; says on standard error where it came from.
+pub fn announced_key(context: Option<&str>) -> Result<Recipient, Error> {
+    let cluster = Cluster::connect(context, OFFLINE).map_err(|error| error.during("no recipients are given"))?;
+    let keys = cluster.sealing_keys()?;
+    let key = newest_active(&keys, Algorithm::Hybrid, Timestamp::now()).ok_or_else(|| {
+        Error::new(Kind::Cluster, format!("cannot seal to context {}", cluster.context))
+            .cause("the cluster publishes no Active key")
+            .hint("is bulla-controller running? kubectl get sealingkeys")
+    })?;
+    note(format!("sealing to key {} of context {}", key.recipient.fingerprint().id(), cluster.context));
+    Ok(key.recipient)
+}
+
+impl Cluster {
+    fn sealing_key_api(&self) -> Api<SealingKey> {
+        Api::all(self.client.clone())
+    }
+
+    /// All `SealingKey`s.
+    pub fn sealing_keys(&self) -> Result<Vec<SealingKey>, Error> {
+        let listed = self.runtime.block_on(self.sealing_key_api().list(&ListParams::default()));
+        let keys = listed.map_err(|error| {
+            let failed = self.failure("read the SealingKeys", &error);
+            match &error {
+                kube::Error::Api(status) if status.is_forbidden() => failed.hint(format!(
+                    "ask for the ClusterRole bulla-sealer, or use the recipients file that your repository has committed: {OFFLINE}"
+                )),
+                _ => failed,
+            }
+        })?;
+        Ok(keys.items)
+    }
+
+    /// One `SealingKey`.
+    pub fn sealing_key(&self, name: &str) -> Result<SealingKey, Error> {
+        self.sealing_keys()?.into_iter().find(|key| key.metadata.name.as_deref() == Some(name)).ok_or_else(|| {
+            Error::new(Kind::Usage, format!("there is no SealingKey {name} in context {}", self.context))
+                .hint("bulla keys list shows them")
+        })
+    }
+
+    /// Creates a `SealingKey`; whether it is new.
+    pub fn create_sealing_key(&self, name: &str, spec: SealingKeySpec) -> Result<bool, Error> {
+        let key = SealingKey::new(name, spec);
+        match self.runtime.block_on(self.sealing_key_api().create(&PostParams::default(), &key)) {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(self.failure(&format!("create the SealingKey {name}"), &error)),
+        }
+    }
+
+    /// Changes a `SealingKey` by a merge patch. The words of an admission policy are passed on: there is no plaintext in them.
+    pub fn patch_sealing_key(&self, name: &str, patch: &Value) -> Result<(), Error> {
+        let api = self.sealing_key_api();
+        let doing = format!("change the SealingKey {name}");
+        let changed = self.runtime.block_on(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)));
+        changed.map(drop).map_err(|error| match &error {
+            kube::Error::Api(status) if matches!(status.code, 403 | 422) => {
+                self.failure(&doing, &error).cause(status.message.replace('\n', " "))
+            }
+            _ => self.failure(&doing, &error),
+        })
+    }
+
+    /// Waits until the controller has published a key.
+    pub fn published(&self, name: &str) -> Result<(SealingKey, Recipient), Error> {
+        let start = Instant::now();
+        loop {
+            let key = self.sealing_key(name)?;
+            let status = key.status.clone().unwrap_or_default();
+            if let Some(recipient) = status.recipient.as_ref().and_then(|text| text.parse().ok()) {
+                return Ok((key, recipient));
+            }
+            let stalled = status.conditions.into_iter().find(|condition| condition.r#type == "Stalled");
+            let failed = || Error::new(Kind::Cluster, format!("the SealingKey {name} is not published"));
+            if let Some(stalled) = stalled {
+                return Err(failed().cause(stalled.message).hint("kubectl describe sealingkey shows the conditions"));
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(failed().cause("the controller has not answered").hint("is bulla-controller running?"));
+            }
+            self.sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub(super) fn sleep(&self, time: Duration) {
+        self.runtime.block_on(tokio::time::sleep(time));
+    }
+}

@@ -1,0 +1,45 @@
+//! `bulla keys compromise`: a key in other hands. First there is another key to seal to, then the old one is marked.
+
+use bulla_keys::select::newest_active;
+use bulla_shared::age::Algorithm;
+use bulla_shared::binding::time_text;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::rotate::rotate;
+use crate::cluster::ContextArgs;
+use crate::error::{Error, Kind, note};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "There is no way back. Values sealed before still open; later ones are refused. What stands under the key is flagged until\n\
+    the values themselves are changed, since whoever has the key has them: see docs/operations.md.")]
+pub(super) struct Args {
+    /// Name of the SealingKey
+    name: String,
+    #[command(flatten)]
+    context: ContextArgs,
+    /// Since when, such as 2026-11-23T06:50:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let now = Timestamp::now();
+    let at = args.at.unwrap_or(now);
+    if at > now {
+        return Err(Error::new(Kind::Usage, "--at lies in the future").hint("leave it out for now"));
+    }
+    let cluster = args.context.connect()?;
+    let key = cluster.sealing_key(&args.name)?;
+    let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), now);
+    if newest.is_none_or(|newest| newest.name == args.name) {
+        rotate(&cluster, key.spec.algorithm)?;
+    }
+    let patch = json!({"spec": {"state": "Compromised", "compromisedAt": time_text(&at)}});
+    cluster.patch_sealing_key(&args.name, &patch)?;
+    let id = key.status.and_then(|status| status.fingerprint).map(|fingerprint| fingerprint[..16].to_owned());
+    note(format!("SealingKey {} is compromised since {}", args.name, time_text(&at)));
+    note("next: bulla recipients --update; commit; bulla rewrap; then change every value that was under it:");
+    note(format!("  bulla inspect --key {} PATH lists them", id.as_deref().unwrap_or("ID")));
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! `bulla keys rotate`: a new `SealingKey`; the controller makes the private key, which never leaves the cluster.
+
+use bulla_keys::rotation::next_name;
+use bulla_shared::age::{Algorithm, Recipient};
+use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKeySpec};
+
+use super::record;
+use crate::cluster::{Cluster, ContextArgs};
+use crate::error::{Error, note};
+use crate::files::{self, Access};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Values that are in Git stay under the old key, and still open. Next: bulla recipients --update, then bulla rewrap.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    context: ContextArgs,
+    /// Kind of the key
+    #[arg(long, value_enum, default_value_t = Kind::Hybrid)]
+    algorithm: Kind,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// ML-KEM-768 with X25519
+    Hybrid,
+    /// X25519 alone
+    X25519,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let algorithm = match args.algorithm {
+        Kind::Hybrid => KeyAlgorithm::Hybrid,
+        Kind::X25519 => KeyAlgorithm::X25519,
+    };
+    let recipient = rotate(&args.context.connect()?, algorithm)?;
+    files::write(None, format!("{recipient}\n").as_bytes(), Access::Default)
+}
+
+/// Makes the next key and waits until it is published. Its name follows from the newest one, so two admins at once make one key.
+pub(super) fn rotate(cluster: &Cluster, algorithm: KeyAlgorithm) -> Result<Recipient, Error> {
+    let all: Vec<_> = cluster.sealing_keys()?.iter().filter_map(record).collect();
+    let first = match algorithm {
+        KeyAlgorithm::Hybrid => "initial",
+        KeyAlgorithm::X25519 => "initial-x25519",
+    };
+    let name = next_name(Algorithm::from(algorithm), &all).unwrap_or_else(|| first.to_owned());
+    let new = cluster.create_sealing_key(&name, SealingKeySpec { algorithm, ..SealingKeySpec::default() })?;
+    if !new {
+        note(format!("the SealingKey {name} is there already: waiting for it"));
+    }
+    let (_, recipient) = cluster.published(&name)?;
+    note(format!("SealingKey {name}, fingerprint {}", recipient.fingerprint()));
+    Ok(recipient)
+}

@@ -1,0 +1,232 @@
+//! `bulla recipients`: the committed public keys of a target beside those of its cluster.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use bulla_keys::select::newest_active;
+use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
+use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsFile};
+use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
+use jiff::Timestamp;
+
+use crate::cluster::{CONTEXT, Cluster, ContextArgs};
+use crate::config::{self, Config};
+use crate::error::{Error, Kind, note};
+use crate::files::{self, Access, Input};
+use crate::keys;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bulla recipients --context prod > prod.recipients   the keys of a cluster, for a new file\n  \
+    bulla recipients                                    exit code 1 if a committed file differs from its cluster\n  \
+    bulla recipients prod --update                      write the file of this target\n\n\
+    Compare fingerprints with the cluster's admins before you commit a changed file: whoever owns a key in it reads what is sealed next.")]
+pub struct Args {
+    /// Target of .bulla.yaml [default: all that have a file and a context]
+    target: Option<String>,
+    /// Write the committed files as the clusters are
+    #[arg(long)]
+    update: bool,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
+    let Some(config) = Config::find(&folder)? else {
+        if args.target.is_some() || args.update {
+            return Err(Error::new(Kind::Configuration, format!("there is no {} here or above", config::FILE))
+                .hint("targets are named there; without it, this prints the recipients of --context"));
+        }
+        return print(args);
+    };
+    let names: Vec<String> = match &args.target {
+        Some(name) => vec![name.clone()],
+        None if args.context.context.is_some() => return print(args),
+        None => config.targets().map(str::to_owned).collect(),
+    };
+    let (mut compared, mut differ) = (0, Vec::new());
+    for name in names {
+        let path = config.recipients_path(&name)?;
+        let context = args.context.context.clone().or(config.context(&name)?);
+        let (Some(path), Some(context)) = (path, context) else {
+            if args.target.is_some() {
+                return Err(Error::new(Kind::Configuration, format!("target {name} has no file and context to compare"))
+                    .hint("give it both in .bulla.yaml: recipients and context; or --context"));
+            }
+            continue;
+        };
+        compared += 1;
+        if !compare(&name, &path, &context, args.update)? {
+            differ.push(name);
+        }
+    }
+    if compared == 0 {
+        return Err(Error::new(Kind::Configuration, "no target has both a file and a context")
+            .hint("give a target both in .bulla.yaml: recipients and context"));
+    }
+    if differ.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Findings, format!("the committed recipients are not those of the cluster: {}", differ.join(", ")))
+        .hint("compare the fingerprints with the cluster's admins, then: bulla recipients --update"))
+}
+
+fn print(args: &Args) -> Result<(), Error> {
+    let cluster = args.context.connect()?;
+    let published = Published::of(&cluster)?;
+    note(format!("recipients of context {}", cluster.context));
+    files::write(None, published.edit("").as_bytes(), Access::Default)
+}
+
+/// Whether the file is as the cluster is, after it was written if that was asked for.
+fn compare(name: &str, path: &Path, context: &str, update: bool) -> Result<bool, Error> {
+    let cluster = Cluster::connect(Some(context), CONTEXT)?;
+    let published = Published::of(&cluster)?;
+    let missing = !path.exists();
+    let (text, file) = if missing {
+        (String::new(), RecipientsFile::default())
+    } else {
+        let bytes = Input::File(path.to_owned()).read("recipients")?;
+        // Read as recipients first: an error there says what is wrong.
+        let file = keys::recipients_file(path)?;
+        (String::from_utf8_lossy(&bytes).into_owned(), file)
+    };
+    let wanted = published.edit(&text);
+    if wanted == text {
+        note(format!("{name}: as in context {context}"));
+        return Ok(true);
+    }
+    for recipient in &file.recipients {
+        let fingerprint = recipient.fingerprint();
+        let state = published.states.get(&fingerprint).map_or("not a key of this cluster".to_owned(), |(state, _)| state.to_string());
+        note(format!("{name}: committed {fingerprint} ({state})"));
+    }
+    for recipient in &published.newest {
+        note(format!("{name}: newest    {} (context {context})", recipient.fingerprint()));
+    }
+    if !update {
+        return Ok(false);
+    }
+    if missing {
+        files::create(path, wanted.as_bytes(), Access::Default)?;
+    } else {
+        files::replace_if_still(path, text.as_bytes(), wanted.as_bytes())?;
+    }
+    note(format!("{name}: {} is written", path.display()));
+    Ok(true)
+}
+
+/// What a cluster publishes.
+struct Published {
+    newest: Vec<Recipient>,
+    states: HashMap<Fingerprint, (KeyState, String)>,
+    old: Vec<OldKey>,
+}
+
+impl Published {
+    fn of(cluster: &Cluster) -> Result<Self, Error> {
+        let keys = cluster.sealing_keys()?;
+        let now = Timestamp::now();
+        let newest = |algorithm| newest_active(&keys, algorithm, now).map(|key| key.recipient);
+        // One kind in one file: hybrid, unless the cluster has none.
+        let newest: Vec<_> = newest(Algorithm::Hybrid).or_else(|| newest(Algorithm::X25519)).into_iter().collect();
+        if newest.is_empty() {
+            return Err(Error::new(Kind::Cluster, format!("context {} publishes no Active key", cluster.context))
+                .hint("is bulla-controller running? bulla keys list"));
+        }
+        let mut all: Vec<_> = keys.iter().filter_map(state).collect();
+        all.sort_by(|a, b| (&a.2, a.0).cmp(&(&b.2, b.0)));
+        let old = all.iter().filter_map(|(fingerprint, state, since)| {
+            let state = match state {
+                KeyState::Active => return None,
+                KeyState::DecryptOnly => OldKeyState::DecryptOnly,
+                KeyState::Retired => OldKeyState::Retired,
+                KeyState::Compromised => OldKeyState::Compromised,
+            };
+            Some(OldKey { fingerprint: *fingerprint, state, since: since.parse().ok()? })
+        });
+        let old = old.collect();
+        Ok(Self { newest, old, states: all.into_iter().map(|(fingerprint, state, since)| (fingerprint, (state, since))).collect() })
+    }
+
+    /// The text of a recipients file as it should be. Lines about keys of this cluster are replaced; all others stay: other clusters',
+    /// recovery keys, comments.
+    fn edit(&self, text: &str) -> String {
+        let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let mut output = String::with_capacity(text.len() + 4096);
+        let mut newest = Some(&self.newest);
+        let mut after = 0;
+        let own = |line: &str| -> Option<bool> {
+            let line = line.trim_start_matches('\u{feff}').trim_ascii();
+            if let Some(fingerprint) = line.strip_prefix("# bulla: key=").and_then(|rest| rest.get(..64)) {
+                return fingerprint.parse().ok().filter(|fingerprint| self.states.contains_key(fingerprint)).map(|_| false);
+            }
+            let recipient: Recipient = line.parse().ok()?;
+            self.states.contains_key(&recipient.fingerprint()).then_some(true)
+        };
+        for line in text.split_inclusive('\n') {
+            match own(line) {
+                // The first line of a key of ours is where the newest stands.
+                Some(true) => {
+                    if let Some(newest) = newest.take() {
+                        push_lines(&mut output, newest, ending);
+                    }
+                    after = output.len();
+                }
+                Some(false) => {}
+                None => output.push_str(line),
+            }
+        }
+        if let Some(newest) = newest.take() {
+            if !output.is_empty() && !output.ends_with('\n') {
+                output.push_str(ending);
+            }
+            push_lines(&mut output, newest, ending);
+            after = output.len();
+        }
+        let mut comments = String::new();
+        push_lines(&mut comments, &self.old, ending);
+        output.insert_str(after, &comments);
+        output
+    }
+}
+
+fn push_lines(output: &mut String, lines: &[impl std::fmt::Display], ending: &str) {
+    for line in lines {
+        let _ = write!(output, "{line}{ending}");
+    }
+}
+
+fn state(key: &SealingKey) -> Option<(Fingerprint, KeyState, String)> {
+    let status = key.status.as_ref()?;
+    let since = status.since.clone().or_else(|| status.created.clone())?;
+    Some((status.fingerprint.as_ref()?.parse().ok()?, status.state?, since))
+}
+
+#[cfg(test)]
+mod tests {
+    use bulla_shared::age::Identity;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_this_cluster_are_replaced_and_others_stay() {
+        let [old, new, other] = std::array::from_fn(|_| Identity::generate(Algorithm::X25519).recipient().clone());
+        let since = "2026-11-23T06:50:00Z".to_owned();
+        let published = Published {
+            newest: vec![new.clone()],
+            states: [(old.fingerprint(), (KeyState::DecryptOnly, since.clone())), (new.fingerprint(), (KeyState::Active, since.clone()))].into(),
+            old: vec![OldKey { fingerprint: old.fingerprint(), state: OldKeyState::DecryptOnly, since: since.parse().unwrap() }],
+        };
+        let comment = format!("# bulla: key={} state=DecryptOnly since={since}", old.fingerprint());
+        assert_eq!(published.edit(""), format!("{new}\n{comment}\n"));
+        let before = format!("# prod\n{old}\n\n# another cluster\n{other}\n");
+        let after = format!("# prod\n{new}\n{comment}\n\n# another cluster\n{other}\n");
+        assert_eq!(published.edit(&before), after);
+        assert_eq!(published.edit(&after), after, "nothing to write when nothing changed");
+        assert_eq!(published.edit(&before.replace('\n', "\r\n")), after.replace('\n', "\r\n"));
+        assert_eq!(published.edit(&other.to_string()), format!("{other}\n{new}\n{comment}\n"));
+        assert!(after.parse::<RecipientsFile>().is_ok());
+    }
+}

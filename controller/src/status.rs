@@ -198,8 +198,9 @@ pub fn flag(status: &SealedSecretStatus, ring: &KeyRing, generation: i64, now: T
     flagged.conditions.retain(|condition| condition.r#type != KEY_COMPROMISED);
     if count > 0 {
         let all = status.items.len();
-        let message =
-            format!("{count} of {all} items are sealed to a compromised key; change the values themselves: whoever has the key has them");
+        let message = format!(
+            "{count} of {all} items are sealed to a compromised key; change the values themselves: whoever has the key has them"
+        );
         let reason = (KEY_COMPROMISED, message.as_str());
         flagged.conditions.push(Condition::new(&status.conditions, KEY_COMPROMISED, true, reason, generation, now));
     }

@@ -132,8 +132,9 @@ mod tests {
     fn the_newest_of_the_named_keys_is_chosen() {
         let mut ring = KeyRing::default();
         let time = |second| Timestamp::from_second(second).unwrap();
-        let ids: Vec<KeyId> =
-            [30, 10, 20].map(|created| ring.insert(Identity::generate(Algorithm::X25519), time(created), Duty::Active).unwrap().id()).into();
+        let ids: Vec<KeyId> = [30, 10, 20]
+            .map(|created| ring.insert(Identity::generate(Algorithm::X25519), time(created), Duty::Active).unwrap().id())
+            .into();
         let stranger = Identity::generate(Algorithm::X25519).recipient().fingerprint().id();
         let newest = |ids: &[KeyId]| ring.newest(ids).map(|(index, _)| index);
         assert_eq!(newest(&[ids[1], ids[2], ids[0]]), Some(2));

@@ -9,8 +9,9 @@ use bulla_shared::SecretBytes;
 use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::{PlainSecret, SealOptions};
+use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::SealedSecret;
-use bulla_shared::resources::sealing_key::SealingKey;
+use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::sealed::Recipients;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -71,6 +72,52 @@ impl Cluster {
         .await
     }
 
+    /// All `SealingKey`s.
+    pub async fn sealing_keys(&self) -> Vec<SealingKey> {
+        Api::<SealingKey>::all(self.admin()).list(&ListParams::default()).await.unwrap().items
+    }
+
+    /// The status of a `SealingKey`.
+    pub async fn key_status(&self, name: &str) -> SealingKeyStatus {
+        Api::<SealingKey>::all(self.admin()).get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// The private keys in the controller's namespace.
+    pub async fn private_keys(&self) -> Vec<Secret> {
+        self.secrets("bulla-system").list(&ListParams::default().labels("bulla.dev/sealing-key")).await.unwrap().items
+    }
+
+    /// Applies many at once, as a GitOps controller does.
+    pub async fn apply_all(&self, all: Vec<SealedSecret>) {
+        for chunk in all.chunks(16) {
+            let mut tasks = tokio::task::JoinSet::new();
+            for sealed in chunk.iter().cloned() {
+                let api = self.sealed(sealed.metadata.namespace.as_deref().unwrap());
+                tasks.spawn(async move {
+                    let params = PatchParams::apply("gitops").force();
+                    api.patch(sealed.metadata.name.as_deref().unwrap(), &params, &Patch::Apply(&sealed)).await.unwrap();
+                });
+            }
+            while let Some(done) = tasks.join_next().await {
+                done.unwrap();
+            }
+        }
+    }
+
+    /// Waits until all SealedSecrets of a namespace are Ready in their newest generation, and there are `count`.
+    pub async fn all_ready(&self, namespace: &str, count: usize) {
+        eventually(&format!("{count} Ready in {namespace}"), || async {
+            let all = self.sealed(namespace).list(&ListParams::default()).await.unwrap().items;
+            let ready = all.iter().filter(|sealed| {
+                let status = sealed.status.clone().unwrap_or_default();
+                let is_ready = |condition: &&Condition| condition.r#type == "Ready" && condition.status == "True";
+                status.observed_generation == sealed.metadata.generation && status.conditions.iter().any(|c| is_ready(&c))
+            });
+            (ready.count() == count).then_some(())
+        })
+        .await;
+    }
+
     /// Server-side apply, as a GitOps controller does it.
     pub async fn apply(&self, sealed: &SealedSecret) -> SealedSecret {
         self.try_apply(sealed).await.unwrap()
@@ -128,6 +175,12 @@ pub fn seal(secret: &PlainSecret, recipient: &Recipient) -> SealedSecret {
     let recipients = Recipients::new([recipient.clone()]).unwrap();
     let options = SealOptions { scope: ScopeKind::Strict, recipients: &recipients, now: Timestamp::now(), rotate_by: None };
     secret.seal(&options).unwrap()
+}
+
+/// As it stands in a repository: one line a value, as `bulla seal` writes it.
+#[must_use]
+pub fn manifest(sealed: &SealedSecret) -> String {
+    serde_saphyr::to_string_with_options(sealed, serde_saphyr::ser_options! { prefer_block_scalars: false }).unwrap()
 }
 
 /// The state and message of each item.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a harness that cannot go on fails its test")]
 
 pub mod binaries;
+pub mod bulla;
 pub mod cluster;
 pub mod controller;
 

@@ -23,9 +23,9 @@ impl Cluster {
         let name = self.runtime.block_on(api.create(&PostParams::default(), &request)).map_err(|error| {
             let failed = self.failure(&doing, &error);
             match &error {
-                kube::Error::Api(status) if status.is_forbidden() => {
-                    failed.hint("ask for the right to create rewraprequests.bulla.dev there (role bulla-edit), or rewrap offline with -i")
-                }
+                kube::Error::Api(status) if status.is_forbidden() => failed.hint(
+                    "ask for the right to create rewraprequests.bulla.dev there (role bulla-edit), or rewrap offline with -i",
+                ),
                 kube::Error::Api(status) if status.is_not_found() => {
                     failed.hint("is there such a namespace, and is Bulla installed? Offline, -i needs neither")
                 }
@@ -44,9 +44,11 @@ impl Cluster {
             }
             if start.elapsed() > PATIENCE {
                 let failed = Error::new(Kind::Cluster, format!("cannot {doing} in context {}", self.context));
-                return Err(failed.cause("the controller has not answered").hint("is bulla-controller running? Run this again: it goes on"));
+                return Err(failed
+                    .cause("the controller has not answered")
+                    .hint("is bulla-controller running? Run this again: it goes on"));
             }
-            self.sleep(pause);
+            std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(500));
         }
     }

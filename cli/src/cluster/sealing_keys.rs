@@ -97,11 +97,7 @@ impl Cluster {
             if start.elapsed() > PATIENCE {
                 return Err(failed().cause("the controller has not answered").hint("is bulla-controller running?"));
             }
-            self.sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         }
-    }
-
-    pub(super) fn sleep(&self, time: Duration) {
-        self.runtime.block_on(tokio::time::sleep(time));
     }
 }

@@ -17,10 +17,12 @@ use crate::files::{self, Access, Input};
 use crate::keys;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  bulla recipients --context prod > prod.recipients   the keys of a cluster, for a new file\n  \
+#[command(
+    after_help = "Examples:\n  bulla recipients --context prod > prod.recipients   the keys of a cluster, for a new file\n  \
     bulla recipients                                    exit code 1 if a committed file differs from its cluster\n  \
     bulla recipients prod --update                      write the file of this target\n\n\
-    Compare fingerprints with the cluster's admins before you commit a changed file: whoever owns a key in it reads what is sealed next.")]
+    Compare fingerprints with the cluster's admins before you commit a changed file: whoever owns a key in it reads what is sealed next."
+)]
 pub struct Args {
     /// Target of .bulla.yaml [default: all that have a file and a context]
     target: Option<String>,
@@ -99,7 +101,8 @@ fn compare(name: &str, path: &Path, context: &str, update: bool) -> Result<bool,
     }
     for recipient in &file.recipients {
         let fingerprint = recipient.fingerprint();
-        let state = published.states.get(&fingerprint).map_or("not a key of this cluster".to_owned(), |(state, _)| state.to_string());
+        let state =
+            published.states.get(&fingerprint).map_or("not a key of this cluster".to_owned(), |(state, _)| state.to_string());
         note(format!("{name}: committed {fingerprint} ({state})"));
     }
     for recipient in &published.newest {
@@ -147,7 +150,11 @@ impl Published {
             Some(OldKey { fingerprint: *fingerprint, state, since: since.parse().ok()? })
         });
         let old = old.collect();
-        Ok(Self { newest, old, states: all.into_iter().map(|(fingerprint, state, since)| (fingerprint, (state, since))).collect() })
+        Ok(Self {
+            newest,
+            old,
+            states: all.into_iter().map(|(fingerprint, state, since)| (fingerprint, (state, since))).collect(),
+        })
     }
 
     /// The text of a recipients file as it should be. Lines about keys of this cluster are replaced; all others stay: other clusters',
@@ -216,7 +223,11 @@ mod tests {
         let since = "2026-11-23T06:50:00Z".to_owned();
         let published = Published {
             newest: vec![new.clone()],
-            states: [(old.fingerprint(), (KeyState::DecryptOnly, since.clone())), (new.fingerprint(), (KeyState::Active, since.clone()))].into(),
+            states: [
+                (old.fingerprint(), (KeyState::DecryptOnly, since.clone())),
+                (new.fingerprint(), (KeyState::Active, since.clone())),
+            ]
+            .into(),
             old: vec![OldKey { fingerprint: old.fingerprint(), state: OldKeyState::DecryptOnly, since: since.parse().unwrap() }],
         };
         let comment = format!("# bulla: key={} state=DecryptOnly since={since}", old.fingerprint());

@@ -26,12 +26,14 @@ use crate::walk;
 const BATCH: usize = 100;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  bulla rewrap clusters/                        through the clusters that .bulla.yaml names\n  \
+#[command(
+    after_help = "Examples:\n  bulla rewrap clusters/                        through the clusters that .bulla.yaml names\n  \
     bulla rewrap --check clusters/                exit code 1 and a list if something is stale\n  \
     bulla rewrap -i keys.txt -R prod.recipients . offline, to exactly these recipients\n\n\
     Through a cluster, its own key in a value is replaced by its newest. To add or remove recipients, or to change their kind, use -i: the\n\
     values are then under exactly the recipients of their targets. Whoever has an old key and an old file has the value: after a leak,\n\
-    change the values themselves.")]
+    change the values themselves."
+)]
 pub struct Args {
     /// Manifests, or folders of them
     #[arg(required = true, value_name = "PATH")]
@@ -149,7 +151,8 @@ struct Targets {
 impl Targets {
     fn new(args: &Args) -> Result<Self, Error> {
         let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-        let mut targets = Self { fixed: None, config: Config::find(&folder)?, context: args.context.clone(), cache: Mutex::default() };
+        let mut targets =
+            Self { fixed: None, config: Config::find(&folder)?, context: args.context.clone(), cache: Mutex::default() };
         let file = args.recipients.read_file()?;
         if !file.recipients.is_empty() {
             let target = Target::from_file("the recipients given", file, args.context.clone());
@@ -158,8 +161,11 @@ impl Targets {
             targets.fixed = Some(targets.named(&args.targets)?);
         } else if targets.config.is_none() || args.context.is_some() {
             if !args.identities.is_empty() {
-                return Err(Error::new(Kind::Configuration, "no recipients are given, and there is no .bulla.yaml here or above")
-                    .hint("name the recipients with -r or -R: the values will be under exactly these"));
+                return Err(Error::new(
+                    Kind::Configuration,
+                    "no recipients are given, and there is no .bulla.yaml here or above",
+                )
+                .hint("name the recipients with -r or -R: the values will be under exactly these"));
             }
             let cluster = Cluster::connect(args.context.as_deref(), CONTEXT)?;
             let target = Target::from_cluster(&cluster.context, &cluster.sealing_keys()?, Timestamp::now());
@@ -227,7 +233,12 @@ fn check(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &Progres
                 let missing: Vec<_> = missing.map(|(name, key)| format!("{} of {name}", key.fingerprint().id())).collect();
                 if !missing.is_empty() {
                     let keys = ids(&found.value);
-                    stale.push(format!("{}: {}: under {keys}, not under {}\n", path.display(), found.label(), missing.join(", ")));
+                    stale.push(format!(
+                        "{}: {}: under {keys}, not under {}\n",
+                        path.display(),
+                        found.label(),
+                        missing.join(", ")
+                    ));
                 }
             }
         }
@@ -241,13 +252,7 @@ fn ids(value: &SealedValue) -> String {
 }
 
 /// Each file on the next free thread: cryptography and disk alternate.
-fn offline(
-    files: &[PathBuf],
-    targets: &Targets,
-    ring: &KeyRing,
-    tally: &Tally,
-    progress: &ProgressBar,
-) -> Result<(), Error> {
+fn offline(files: &[PathBuf], targets: &Targets, ring: &KeyRing, tally: &Tally, progress: &ProgressBar) -> Result<(), Error> {
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -321,8 +326,7 @@ impl bulla_shared::sealed::Keys for Marked<'_> {
 fn through_clusters(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Result<(), Error> {
     let mut clusters = BTreeMap::new();
     for batch in files.chunks(BATCH) {
-        let mut read: Vec<_> =
-            batch.iter().filter_map(|path| read(path, targets, tally, progress)).map(Moving::new).collect();
+        let mut read: Vec<_> = batch.iter().filter_map(|path| read(path, targets, tally, progress)).map(Moving::new).collect();
         let contexts: std::collections::BTreeSet<String> = read.iter().flat_map(Moving::contexts).collect();
         for context in contexts {
             if !clusters.contains_key(&context) {
@@ -374,7 +378,8 @@ impl Moving {
         let mut moved = Vec::new();
         for (index, value) in self.now.iter().enumerate() {
             let found = &self.file.values[index];
-            let missing: Vec<_> = self.targets.iter().flat_map(|target| target.missing(value).map(move |key| (target, key))).collect();
+            let missing: Vec<_> =
+                self.targets.iter().flat_map(|target| target.missing(value).map(move |key| (target, key))).collect();
             if let Some((target, key)) = missing.first() {
                 let cause = self.refused[index].clone().unwrap_or_else(|| match target.context {
                     Some(_) => format!(

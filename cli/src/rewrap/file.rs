@@ -86,7 +86,9 @@ impl SealedFile {
     /// as it is.
     pub fn replace(&self, moved: &[(usize, SealedValue)]) -> Result<(), Error> {
         let failed = |error: ManifestError| {
-            Error::new(Kind::Bug, format!("cannot edit {}", self.path.display())).hint("please report it; the file is as it was").cause(error)
+            Error::new(Kind::Bug, format!("cannot edit {}", self.path.display()))
+                .hint("please report it; the file is as it was")
+                .cause(error)
         };
         let source = &self.source;
         let (mut edits, mut expected) = (Vec::new(), Vec::new());
@@ -136,7 +138,8 @@ mod tests {
         SealedValue::seal(b"x", Scope::Cluster, &recipients, jiff::Timestamp::UNIX_EPOCH, None).unwrap()
     }
 
-    const HEAD: &str = "apiVersion: bulla.dev/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: a}\nspec:\n  encryptedData:\n";
+    const HEAD: &str =
+        "apiVersion: bulla.dev/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: a}\nspec:\n  encryptedData:\n";
 
     #[test]
     fn only_the_value_changes_however_it_is_written() {
@@ -148,7 +151,10 @@ mod tests {
         for (before, after) in [
             (format!("    a: {old} # note\n    b: {other}\n"), format!("    a: {new} # note\n    b: {other}\n")),
             (format!("    'a': \"{old}\"\n    b: '{other}'   \n"), format!("    'a': \"{new}\"\n    b: '{other}'   \n")),
-            (format!("    # c\n    a: >-\n      {old}\n\n    b: {other}\n---\nkind: x\n"), format!("    # c\n    a: {new}\n\n    b: {other}\n---\nkind: x\n")),
+            (
+                format!("    # c\n    a: >-\n      {old}\n\n    b: {other}\n---\nkind: x\n"),
+                format!("    # c\n    a: {new}\n\n    b: {other}\n---\nkind: x\n"),
+            ),
             (format!("    a: \"{first}\\\n      {second}\"\n    b: {other}"), format!("    a: \"{new}\"\n    b: {other}")),
             (format!("    {{a: {old}, b: {other}}}\n"), format!("    {{a: {new}, b: {other}}}\n")),
         ] {
@@ -156,7 +162,11 @@ mod tests {
                 let fit = |text: &str| (HEAD.to_owned() + text).replace('\n', ending);
                 std::fs::write(&path, fit(&before)).unwrap();
                 let file = SealedFile::read(&path).unwrap().unwrap();
-                assert_eq!((file.values[0].value.clone(), file.values[1].value.clone()), (old.clone(), other.clone()), "{before}");
+                assert_eq!(
+                    (file.values[0].value.clone(), file.values[1].value.clone()),
+                    (old.clone(), other.clone()),
+                    "{before}"
+                );
                 assert_eq!(file.values[0].label(), "a/db a");
                 file.replace(&[(0, new.clone())]).unwrap();
                 assert_eq!(std::fs::read_to_string(&path).unwrap(), fit(&after));

@@ -56,6 +56,10 @@ impl Target {
         let concerned = self.known.as_ref().is_none_or(|known| ids.iter().any(|id| known.contains(id)));
         // What a file names is meant for every value; a cluster has keys of both kinds.
         let fits = |recipient: &&Recipient| self.known.is_none() || recipient.algorithm() == value.algorithm();
-        self.newest.iter().filter(move |_| concerned).filter(fits).filter(|recipient| !ids.contains(&recipient.fingerprint().id()))
+        self.newest
+            .iter()
+            .filter(move |_| concerned)
+            .filter(fits)
+            .filter(|recipient| !ids.contains(&recipient.fingerprint().id()))
     }
 }

@@ -105,14 +105,8 @@ impl SealingKeys {
         let keys = self.sealing_keys().await?;
         let Stored { keys: private, records, malformed } = self.stored(known).await?;
         let now = Timestamp::now();
-        let view = |keys| View {
-            keys,
-            stored: &records,
-            malformed: &malformed,
-            generate: self.generate,
-            policy: self.policy,
-            now,
-        };
+        let view =
+            |keys| View { keys, stored: &records, malformed: &malformed, generate: self.generate, policy: self.policy, now };
         let ring = ring(&view(&keys), private);
         if known.duties.as_ref() != Some(&ring.duties()) {
             info!(keys = ring.len(), "key ring loaded");

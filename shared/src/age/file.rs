@@ -6,7 +6,6 @@ use super::header::{self, Header, HeaderError, HeaderErrorKind, Limits};
 use super::{FileKey, Identity, Recipient, WrappedKey, passphrase, payload};
 use crate::SecretBytes;
 
-
 /// Why an age file does not open.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -1,19 +1,10 @@
 //! `bulla` against a cluster: the current context, its rights, and the way from a manifest to the Secret.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
-use bulla_tests::binaries::binary;
+use bulla_tests::bulla::bulla;
 
 use crate::shared;
 
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: from-cli}\nstringData: {password: hunter2}\n";
-
-fn bulla(kubeconfig: &Path, folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(binary("bulla"));
-    command.env_clear().env("HOME", folder).env("KUBECONFIG", kubeconfig).current_dir(folder);
-    command.args(args).output().unwrap()
-}
 
 #[tokio::test]
 async fn seal_to_the_current_context_and_apply() {
@@ -41,8 +32,10 @@ async fn without_rights_or_cluster_there_is_a_hint() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(5), "{errors}");
     assert!(
-        errors.contains("you may not list sealingkeys.bulla.dev (403)")
-            && errors.contains("hint: ask for the ClusterRole bulla-sealer")
+        errors.contains("cannot read the SealingKeys")
+            && errors.contains("you may not (403)")
+            && errors.contains("recipients file"),
+        "{errors}"
     );
     assert!(output.stdout.is_empty());
 

@@ -10,7 +10,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 /// The controller's ClusterRole without one verb on one resource.
-async fn without(cluster: &Cluster, resource: &str, verb: &str) -> ClusterRole {
+pub(crate) async fn without(cluster: &Cluster, resource: &str, verb: &str) -> ClusterRole {
     let roles: Api<ClusterRole> = Api::all(cluster.admin());
     let role = roles.get("bulla-controller").await.unwrap();
     let mut rules = role.rules.clone().unwrap();
@@ -21,7 +21,7 @@ async fn without(cluster: &Cluster, resource: &str, verb: &str) -> ClusterRole {
     role
 }
 
-async fn restore(cluster: &Cluster, role: &ClusterRole) {
+pub(crate) async fn restore(cluster: &Cluster, role: &ClusterRole) {
     let patch = Patch::Merge(json!({"rules": role.rules}));
     Api::<ClusterRole>::all(cluster.admin()).patch("bulla-controller", &PatchParams::default(), &patch).await.unwrap();
 }

@@ -5,10 +5,15 @@ mod canary;
 mod cli;
 mod confinement;
 mod crash;
+mod disaster;
+mod guards;
+mod key_life;
 mod keys;
 mod life;
 mod refusals;
 mod restart;
+mod rewrap;
+mod rotation;
 mod templates;
 
 use bulla_control_plane::Options;

@@ -16,8 +16,10 @@ use crate::keys::RecipientArgs;
 use crate::passphrase::PassphraseArgs;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Needs the right to read Secrets in the controller's namespace. After each rotation, make another backup; keep the identity or\n\
-    passphrase that opens it away from it. age -d opens the file, and what comes out is an identity file.")]
+#[command(
+    after_help = "Needs the right to read Secrets in the controller's namespace. After each rotation, make another backup; keep the identity or\n\
+    passphrase that opens it away from it. age -d opens the file, and what comes out is an identity file."
+)]
 pub(super) struct Args {
     /// File to write; an existing one is never overwritten
     #[arg(short, long, value_name = "FILE")]
@@ -39,7 +41,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
             .hint("either -r RECIPIENT or -R FILE, or -p to be asked for a passphrase"));
     }
     if recipients.iter().any(|recipient| recipient.algorithm() == Algorithm::X25519) {
-        warn("an x25519 recipient does not protect a stolen backup from a later quantum computer; bulla keygen makes hybrid keys");
+        warn(
+            "an x25519 recipient does not protect a stolen backup from a later quantum computer; bulla keygen makes hybrid keys",
+        );
     }
     if !recipients.is_empty() {
         Recipients::new(recipients.clone()).map_err(|error| {

@@ -11,8 +11,10 @@ use crate::cluster::ContextArgs;
 use crate::error::{Error, Kind, note};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "There is no way back. Values sealed before still open; later ones are refused. What stands under the key is flagged until\n\
-    the values themselves are changed, since whoever has the key has them: see docs/operations.md.")]
+#[command(
+    after_help = "There is no way back. Values sealed before still open; later ones are refused. What stands under the key is flagged until\n\
+    the values themselves are changed, since whoever has the key has them: see docs/operations.md."
+)]
 pub(super) struct Args {
     /// Name of the SealingKey
     name: String,

@@ -59,9 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     keys.sort_by_key(|key| (created(key), key.metadata.name.clone()));
     let rows: Vec<Row> = keys.iter().rev().map(|key| row(key, &newest)).collect();
     let output = match args.format {
-        Format::Json => {
-            serde_json::to_string_pretty(&rows).map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))? + "\n"
-        }
+        Format::Json => serde_json::to_string_pretty(&rows).map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))? + "\n",
         Format::Text => text(&rows, now),
     };
     files::write(None, output.as_bytes(), Access::Default)
@@ -101,7 +99,8 @@ fn text(rows: &[Row], now: Timestamp) -> String {
             row.fingerprint.clone().unwrap_or_default(),
         ]);
     }
-    let widths: [usize; 6] = std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
+    let widths: [usize; 6] =
+        std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
     let mut output = String::new();
     for line in &lines {
         let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));

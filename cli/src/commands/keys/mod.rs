@@ -79,14 +79,18 @@ struct OpenArgs {
 impl OpenArgs {
     /// Reads a backup.
     fn open(&self, path: &Path) -> Result<Vec<BackupKey>, Error> {
-        let failed = |cause: &dyn std::fmt::Display| Error::new(Kind::Keys, format!("cannot open the backup {}", path.display())).cause(cause);
+        let failed = |cause: &dyn std::fmt::Display| {
+            Error::new(Kind::Keys, format!("cannot open the backup {}", path.display())).cause(cause)
+        };
         let file = Input::from_path(path).read("a backup")?;
         let plain = match self.passphrase.read()? {
             Some(passphrase) => decrypt_with_passphrase(&file, &passphrase).map_err(|error| {
                 failed(&error).hint("is it the right passphrase, or is the backup encrypted to a key (-i FILE)?")
             })?,
             None if self.identities.is_empty() => {
-                return Err(failed(&"nothing is given to open it with").hint("-i FILE names a private key; -p asks for a passphrase"));
+                return Err(
+                    failed(&"nothing is given to open it with").hint("-i FILE names a private key; -p asks for a passphrase")
+                );
             }
             None => {
                 let mut all: Vec<Identity> = Vec::new();
@@ -94,7 +98,9 @@ impl OpenArgs {
                     all.extend(identities(&Input::from_path(path))?);
                 }
                 decrypt(&file, &all).map_err(|error| {
-                    failed(&error).hint("is it encrypted to another key, or under a passphrase (-p)? bulla keygen -y FILE prints whose key it is")
+                    failed(&error).hint(
+                        "is it encrypted to another key, or under a passphrase (-p)? bulla keygen -y FILE prints whose key it is",
+                    )
                 })?
             }
         };

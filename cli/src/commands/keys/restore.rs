@@ -28,8 +28,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let backup = args.open.open(&args.file)?;
     let cluster = args.context.connect()?;
     let namespace = &args.namespace.namespace;
-    let there: Vec<String> =
-        cluster.private_keys(namespace)?.iter().map(|key| key.record().fingerprint.to_string()).collect();
+    let there: Vec<String> = cluster.private_keys(namespace)?.iter().map(|key| key.record().fingerprint.to_string()).collect();
     let published = cluster.sealing_keys()?;
     let (mut stored, mut named, all) = (0, 0, backup.len());
     for key in backup {
@@ -39,7 +38,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         if !there.contains(&fingerprint) {
             // Named after the key, not after a SealingKey: that has another UID in another cluster.
             let name = format!("restored-{}", key.fingerprint().id());
-            stored += usize::from(cluster.store_private_key(namespace, &StoredKey { name, identity: key.identity, created: key.created })?);
+            stored += usize::from(
+                cluster.store_private_key(namespace, &StoredKey { name, identity: key.identity, created: key.created })?,
+            );
         }
         match record {
             Some(record) => named += usize::from(name_key(&cluster, &published, &record.name, &fingerprint, spec)?),

@@ -6,7 +6,9 @@ use crate::cluster::ContextArgs;
 use crate::error::{Error, Kind, note};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The private key stays in its Secret until an admin deletes that: until then, state DecryptOnly brings the key back.")]
+#[command(
+    after_help = "The private key stays in its Secret until an admin deletes that: until then, state DecryptOnly brings the key back."
+)]
 pub(super) struct Args {
     /// Name of the SealingKey
     name: String,

@@ -10,7 +10,9 @@ use crate::error::{Error, note};
 use crate::files::{self, Access};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Values that are in Git stay under the old key, and still open. Next: bulla recipients --update, then bulla rewrap.")]
+#[command(
+    after_help = "Values that are in Git stay under the old key, and still open. Next: bulla recipients --update, then bulla rewrap."
+)]
 pub(super) struct Args {
     #[command(flatten)]
     context: ContextArgs,

@@ -56,7 +56,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
             .hint("make another backup, and check what is sealed to other keys: bulla inspect"));
     }
     if opened == 0 {
-        return Err(Error::new(Kind::Usage, "there is no sealed value under these paths").hint("name the folder of the sealed files"));
+        return Err(
+            Error::new(Kind::Usage, "there is no sealed value under these paths").hint("name the folder of the sealed files")
+        );
     }
     Ok(())
 }

@@ -35,7 +35,11 @@ generate:
 
 # Seal and open one value: ours and Go's age side by side
 bench-value:
-    cargo run --release --quiet -p bulla-tests --bin bench-value
+    cargo run --release --quiet -p bulla-tests --bin bench -- value
+
+# Rewrap a repository, offline and through a cluster, and reconcile under a flood of rewrap requests
+bench-keys:
+    cargo run --release --quiet -p bulla-tests --bin bench -- keys
 
 # Fuzz one target for so many seconds (needs a nightly toolchain and cargo-fuzz)
 fuzz target seconds="600":

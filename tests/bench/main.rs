@@ -1,4 +1,5 @@
 //! `just bench-value`: what one value and one command cost, beside Go's `age` and beside `kubeseal`, in one table.
+//! `just bench-keys`: what rewrapping a repository costs, and what a flood of requests for it does to others.
 //!
 //! | file | idea |
 //! | --- | --- |
@@ -6,16 +7,20 @@
 //! | `peer.rs` | Go's `age` library as a process that is asked a round at a time |
 //! | `value.rs` | seal, open and rewrap one value; rings of many keys |
 //! | `hostile.rs` | how long a refusal takes |
+//! | `rewrap.rs` | a repository of 1,000 files, offline and through a cluster |
+//! | `flood.rs` | reconciling while rewrap requests flood in |
 //! | `process.rs` | the whole `bulla seal` against `kubeseal`: time and memory |
 //! | `table.rs` | rows, ratios, goals |
 //!
 //! Figures of one machine say little, so that everything is compared with something measured in the same minute.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+mod flood;
 mod hostile;
 mod measure;
 mod peer;
 mod process;
+mod rewrap;
 mod table;
 mod value;
 
@@ -26,20 +31,49 @@ use table::Table;
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value");
+        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value or just bench-keys");
         return ExitCode::FAILURE;
     }
+    match std::env::args().nth(1).as_deref() {
+        Some("value") => value(),
+        Some("keys") => keys(),
+        _ => {
+            eprintln!("which? run: just bench-value or just bench-keys");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn value() {
     let mut peer = Peer::start();
-    let rustc = version("rustc", &["--version"]);
     let kubeseal = version(bulla_control_plane::tools::kubeseal().unwrap(), &["--version"]);
-    let cores = std::thread::available_parallelism().unwrap();
-    println!("{rustc}; {}; age {}; {kubeseal}; {cores} cores\n", peer.go, peer.age);
+    head(&format!("{}; age {}; {kubeseal}", peer.go, peer.age));
     let mut table = Table::default();
     value::run(&mut table, &mut peer);
     hostile::run(&mut table);
     process::run(&mut table);
     print!("{table}");
-    ExitCode::SUCCESS
+}
+
+fn keys() {
+    head("kube-apiserver 1.37.2");
+    let mut table = Table::default();
+    rewrap::offline(&mut table);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cluster = bulla_tests::cluster::Cluster::start(bulla_control_plane::Options::default()).await;
+        let controller = cluster.controller(&["--log-level=warn"]).await;
+        rewrap::through_the_cluster(&mut table, &cluster).await;
+        flood::run(&mut table, &cluster).await;
+        drop(controller);
+    });
+    print!("{table}");
+}
+
+fn head(beside: &str) {
+    let cores = std::thread::available_parallelism().unwrap();
+    println!("{}; {beside}; {cores} cores\n", version("rustc", &["--version"]));
 }
 
 fn version(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> String {

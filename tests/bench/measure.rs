@@ -31,7 +31,7 @@ pub(crate) fn alternate<const N: usize>(times: usize, mut rounds: [Round<'_>; N]
     all.map(median)
 }
 
-fn median(mut all: Vec<f64>) -> f64 {
+pub(crate) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_unstable_by(f64::total_cmp);
     all[all.len() / 2]
 }

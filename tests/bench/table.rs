@@ -9,6 +9,8 @@ pub(crate) enum Goal {
     None,
     /// The ratio is at most the first; better yet the second, where there is one.
     Ratio(f64, Option<f64>),
+    /// Ours is at most this.
+    Own(f64),
     /// The ratio is at most the second, and ours at most the first.
     Both(f64, f64),
 }
@@ -45,7 +47,8 @@ impl Unit {
         match self {
             Self::Time if figure < 10.0 => format!("{figure:.2} us"),
             Self::Time if figure < 1000.0 => format!("{figure:.0} us"),
-            Self::Time => format!("{:.2} ms", figure / 1e3),
+            Self::Time if figure < 1e6 => format!("{:.2} ms", figure / 1e3),
+            Self::Time => format!("{:.2} s", figure / 1e6),
             Self::Memory => format!("{:.1} MiB", figure / 1024.0),
         }
     }
@@ -60,6 +63,7 @@ impl Row {
             Goal::Ratio(most, Some(aim)) => {
                 format!("ratio <= {most:.2}: {}; aim {aim:.2}: {}", met(ratio <= most), met(ratio <= aim))
             }
+            Goal::Own(most) => format!("<= {}: {}", self.unit.show(most), met(self.ours <= most)),
             Goal::Both(most, times) => {
                 let (own, times_met) = (met(self.ours <= most), met(ratio <= times));
                 format!("<= {}: {own}; ratio <= {times:.2}: {times_met}", self.unit.show(most))

@@ -19,6 +19,8 @@ mod keys;
 mod manifests;
 mod output;
 mod properties;
+mod recipients;
+mod rewrap;
 mod seal;
 mod terminal;
 mod unseal;

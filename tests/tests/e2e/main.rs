@@ -10,6 +10,7 @@ mod guards;
 mod key_life;
 mod keys;
 mod life;
+mod operations;
 mod refusals;
 mod restart;
 mod rewrap;

@@ -1,0 +1,80 @@
+//! What became of each value and file, and how the command ends.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bulla_shared::sealed::SealedValue;
+use indicatif::ProgressBar;
+
+use crate::error::{Error, Kind, note, warn};
+use crate::files::{self, Access};
+use crate::rewrap::file::{Found, SealedFile};
+
+/// What became of the values.
+#[derive(Default)]
+pub(super) struct Tally {
+    moved: AtomicUsize,
+    files: AtomicUsize,
+    current: AtomicUsize,
+    failed: AtomicUsize,
+    /// Of these, values that stay as they are: they are in no other count.
+    failed_values: AtomicUsize,
+    pub(super) stale: Mutex<Vec<String>>,
+}
+
+impl Tally {
+    fn add(counter: &AtomicUsize, count: usize) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// One value or file that cannot be dealt with does not stop the others.
+    pub(super) fn fail(&self, progress: &ProgressBar, error: &Error) {
+        Self::add(&self.failed, 1);
+        progress.suspend(|| warn(error.one_line()));
+    }
+
+    pub(super) fn fail_value(&self, progress: &ProgressBar, file: &SealedFile, found: &Found, moved: bool, cause: impl std::fmt::Display) {
+        Self::add(&self.failed_values, usize::from(!moved));
+        let what = format!("{}: {} is not rewrapped", file.path.display(), found.label());
+        self.fail(progress, &Error::new(Kind::Keys, what).cause(cause));
+    }
+
+    pub(super) fn wrote(&self, progress: &ProgressBar, file: &SealedFile, moved: &[(usize, SealedValue)]) {
+        Self::add(&self.current, file.values.len() - moved.len());
+        if moved.is_empty() {
+            return;
+        }
+        match file.replace(moved) {
+            Ok(()) => {
+                Self::add(&self.moved, moved.len());
+                Self::add(&self.files, 1);
+            }
+            Err(error) => self.fail(progress, &error),
+        }
+    }
+
+    pub(super) fn conclude(self, check: bool) -> Result<(), Error> {
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let failed = count(&self.failed);
+        let stale = self.stale.into_inner().expect("no code panics while it lists");
+        files::write(None, stale.concat().as_bytes(), Access::Default)?;
+        if !check {
+            note(format!(
+                "rewrapped {} values in {} files; {} needed nothing",
+                count(&self.moved),
+                count(&self.files),
+                count(&self.current) - count(&self.failed_values)
+            ));
+        }
+        if failed > 0 {
+            return Err(Error::new(Kind::Keys, format!("{failed} values or files could not be dealt with"))
+                .cause("each is named above")
+                .hint("what was done stays done: mend the cause and run this again"));
+        }
+        if !stale.is_empty() {
+            return Err(Error::new(Kind::Findings, format!("{} values are not under the newest key", stale.len()))
+                .hint("bulla rewrap with the same paths moves them"));
+        }
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! The `bulla` command.
 //!
 //! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
-//! values, [`keys`] reads recipients and identities, [`passphrase`] asks for one, [`config`] finds the rule for a file, [`cluster`] asks the API
+//! values, [`keys`] reads recipients and identities, [`json`] and [`yaml`] write, [`passphrase`] asks for one, [`config`] finds the rule for a file, [`cluster`] asks the API
 //! server, [`rewrap`] moves values in place, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
 
 pub mod cluster;
@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod files;
+pub mod json;
 pub mod keys;
 pub mod manifest;
 pub mod passphrase;

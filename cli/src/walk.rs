@@ -18,7 +18,7 @@ pub fn manifests(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// YAML and JSON files below a folder, in order; what starts with a dot and links to folders are left out.
+/// YAML and JSON files below a folder, in order; what starts with a dot is left out, and so are links: what they lead to belongs elsewhere.
 pub fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |error| {
         Error::new(Kind::Io, format!("cannot read {}", folder.display())).cause(error).hint("check who may read it: ls -l")
@@ -29,10 +29,11 @@ pub fn manifests_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     for entry in entries {
         let path = entry.path();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if entry.file_type().map_err(failed)?.is_dir() && !hidden {
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() && !hidden {
             found.extend(manifests_below(&path)?);
         } else if path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
-            && path.is_file()
+            && kind.is_file()
         {
             found.push(path);
         }

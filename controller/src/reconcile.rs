@@ -121,7 +121,7 @@ impl Reconciler {
         }
         let ring = self.keys();
         if plan::is_applied(&head, secret.as_ref(), &self.config_hash) && !status::is_refused_now(&head.status.items, &ring) {
-            let flagged = status::flag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
+            let flagged = status::reflag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
             if flagged == head.status {
                 debug!(object = %key, "unchanged");
             } else {
@@ -219,9 +219,7 @@ impl Reconciler {
     async fn report(&self, head: &SealedHead, outcome: Outcome, items: &[ItemReport]) -> Result<Next, ApiError> {
         let key = Key::of(&head.metadata);
         let generation = head.metadata.generation.unwrap_or_default();
-        let now = Timestamp::now();
-        let status = status::status(&head.status, &outcome, items, generation, now);
-        let status = status::flag(&status, &self.keys(), generation, now);
+        let status = status::status(&head.status, &outcome, items, &self.keys(), generation, Timestamp::now());
         if status != head.status {
             self.write_status(head, &status).await?;
             self.announce(head, &outcome).await;

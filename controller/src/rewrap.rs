@@ -27,7 +27,10 @@ use crate::reconcile::Reconciler;
 /// The one answer to whatever cannot be rewrapped: why it cannot would be an answer about a key or a place.
 const REFUSED: &str = "not rewrapped: malformed, of another namespace, or not sealed to a key that may open it here";
 
-/// When a request that failed is tried again.
+/// How long an answer stands at least.
+const READABLE: Duration = Duration::from_mins(1);
+
+/// When a request that failed is tried again; doubled each time.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What is remembered of a request.
@@ -35,7 +38,10 @@ const RETRY: Duration = Duration::from_secs(5);
 struct Request {
     uid: Option<String>,
     created: Timestamp,
+    /// When it was seen first: clocks may differ by more than a request lives.
+    seen: Instant,
     answered: bool,
+    failures: u32,
 }
 
 /// All requests, and the queue of those that are due for an answer or for deletion.
@@ -61,7 +67,7 @@ impl Rewraps {
     pub fn saw(&self, metadata: &ObjectMeta) {
         let key = Key::of(metadata);
         let created = metadata.creation_timestamp.as_ref().map_or_else(Timestamp::now, |time| time.0);
-        let request = Request { uid: metadata.uid.clone(), created, answered: false };
+        let request = Request { uid: metadata.uid.clone(), created, seen: Instant::now(), answered: false, failures: 0 };
         let mut requests = self.lock();
         if requests.get(&key).is_none_or(|known| known.uid != request.uid) {
             requests.insert(key.clone(), request);
@@ -89,7 +95,13 @@ impl Rewraps {
                 Ok(None) => {}
                 Err(error) => {
                     warn!(request = %key, %error, "rewrap request not handled, will be tried again");
-                    self.queue.add_after(key.clone(), RETRY);
+                    let mut requests = self.lock();
+                    let failures = requests.get_mut(&key).map_or(0, |request| {
+                        request.failures = request.failures.saturating_add(1);
+                        request.failures
+                    });
+                    drop(requests);
+                    self.queue.add_after(key.clone(), RETRY * 2_u32.pow(failures.min(6)));
                 }
             }
             self.queue.done(&key);
@@ -102,9 +114,10 @@ impl Rewraps {
     async fn handle(&self, key: &Key) -> Result<Option<Duration>, ApiError> {
         let Some(request) = self.lock().get(key).cloned() else { return Ok(None) };
         let left = SignedDuration::from_mins(KEPT_MINUTES) - Timestamp::now().duration_since(request.created);
+        // A negative time is no `Duration`: it is over, unless it is over by the clock alone.
+        let left = Duration::try_from(left).ok().or_else(|| READABLE.checked_sub(request.seen.elapsed()));
         let api: Api<RewrapRequest> = Api::namespaced(self.client.clone(), &key.namespace);
-        // A negative time is no `Duration`: it is over.
-        let Ok(left) = Duration::try_from(left) else {
+        let Some(left) = left else {
             let exactly = Preconditions { uid: request.uid, resource_version: None };
             let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::default() };
             return match api::in_time(api.delete(&key.name, &params)).await {
@@ -114,12 +127,13 @@ impl Rewraps {
         };
         if !request.answered {
             let start = Instant::now();
-            self.answer(key, &api).await?;
+            let answered = self.answer(key, &api).await;
+            // At most half of the time goes into rewrapping, however many requests there are, and also if they cannot be answered.
+            tokio::time::sleep(start.elapsed()).await;
+            answered?;
             if let Some(request) = self.lock().get_mut(key) {
                 request.answered = true;
             }
-            // At most half of the time goes into rewrapping, however many requests there are.
-            tokio::time::sleep(start.elapsed()).await;
         }
         Ok(Some(left))
     }
@@ -153,8 +167,8 @@ impl Rewraps {
         let patch = json!({"metadata": {"resourceVersion": request.metadata.resource_version}, "status": status});
         match api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await {
             Ok(_) => info!(request = %key, moved, all, "rewrap request answered"),
-            // Another controller was first, or it is gone.
-            Err(ApiError::Conflict | ApiError::NotFound) => {}
+            Err(ApiError::NotFound) => {}
+            // A conflict among them: the next look shows whether another controller was first.
             Err(error) => return Err(error),
         }
         Ok(())

@@ -17,6 +17,9 @@ pub const FOREIGN: &str = "ForeignSecret";
 /// The word for values whose key is not here.
 pub const KEY_MISSING: &str = "KeyMissing";
 
+/// The word for an object that cannot be read.
+const MALFORMED: &str = "Malformed";
+
 /// The condition of an object that has values under a key in other hands.
 pub const KEY_COMPROMISED: &str = "KeyCompromised";
 
@@ -95,7 +98,7 @@ impl Outcome {
     /// The object does not have the shape that its schema asks for.
     #[must_use]
     pub fn malformed() -> Self {
-        Self::Stalled(Reason::new("Malformed", "the object does not follow the schema of SealedSecret"))
+        Self::Stalled(Reason::new(MALFORMED, "the object does not follow the schema of SealedSecret"))
     }
 
     /// A write or read failed. Only the code is told: the API server's own words may depend on a value.
@@ -142,6 +145,7 @@ pub fn status(
     before: &SealedSecretStatus,
     outcome: &Outcome,
     items: &[ItemReport],
+    ring: &KeyRing,
     generation: i64,
     now: Timestamp,
 ) -> SealedSecretStatus {
@@ -161,10 +165,15 @@ pub fn status(
         }
         Outcome::Retrying(_) => vec![condition("Ready", false), condition("Reconciling", true)],
     };
-    SealedSecretStatus { observed_generation: Some(generation), conditions, items: items.iter().map(item).collect(), applied }
+    // Of an object that cannot be read, what was known still counts for the keys that it used.
+    let items = match outcome.word() {
+        MALFORMED => before.items.clone(),
+        _ => items.iter().map(|report| item(report, ring)).collect(),
+    };
+    flag(SealedSecretStatus { observed_generation: Some(generation), conditions, items, applied }, before, ring, generation, now)
 }
 
-fn item(report: &ItemReport) -> ItemStatus {
+fn item(report: &ItemReport, ring: &KeyRing) -> ItemStatus {
     let state = match &report.result {
         Ok(_) => ItemState::Opened,
         Err(ItemError::Sealed(SealedError::UnknownKey(_))) => ItemState::KeyMissing,
@@ -178,8 +187,9 @@ fn item(report: &ItemReport) -> ItemStatus {
         message: report.result.as_ref().err().map(ToString::to_string),
         scope: binding.map(|binding| binding.scope.kind().to_string()),
         key_id: report.result.as_ref().ok().map(ToString::to_string),
+        // Only keys of this cluster: whoever writes a value may name any.
         sealed_to: match (&report.result, binding) {
-            (Err(_), Some(binding)) => binding.keys.iter().map(ToString::to_string).collect(),
+            (Err(_), Some(binding)) => binding.keys.iter().filter(|id| ring.knows(id)).map(ToString::to_string).collect(),
             _ => Vec::new(),
         },
         sealed: binding.map(|binding| time_text(&binding.sealed)),
@@ -190,19 +200,28 @@ fn item(report: &ItemReport) -> ItemStatus {
 /// `status` with the condition that some values stand under a compromised key, or without it. Cleared by new values only: the time of a
 /// value's sealing stays whatever key it is moved to, so `rotate-by` reminds of it from then on.
 #[must_use]
-pub fn flag(status: &SealedSecretStatus, ring: &KeyRing, generation: i64, now: Timestamp) -> SealedSecretStatus {
+pub fn reflag(status: &SealedSecretStatus, ring: &KeyRing, generation: i64, now: Timestamp) -> SealedSecretStatus {
+    flag(status.clone(), status, ring, generation, now)
+}
+
+fn flag(
+    mut flagged: SealedSecretStatus,
+    before: &SealedSecretStatus,
+    ring: &KeyRing,
+    generation: i64,
+    now: Timestamp,
+) -> SealedSecretStatus {
     let is_compromised = |id: &String| compromised_at(ring, id).is_some();
-    let items = status.items.iter();
+    let items = flagged.items.iter();
     let count = items.filter(|item| item.key_id.iter().chain(&item.sealed_to).any(is_compromised)).count();
-    let mut flagged = status.clone();
     flagged.conditions.retain(|condition| condition.r#type != KEY_COMPROMISED);
     if count > 0 {
-        let all = status.items.len();
+        let all = flagged.items.len();
         let message = format!(
             "{count} of {all} items are sealed to a compromised key; change the values themselves: whoever has the key has them"
         );
         let reason = (KEY_COMPROMISED, message.as_str());
-        flagged.conditions.push(Condition::new(&status.conditions, KEY_COMPROMISED, true, reason, generation, now));
+        flagged.conditions.push(Condition::new(&before.conditions, KEY_COMPROMISED, true, reason, generation, now));
     }
     flagged
 }
@@ -247,35 +266,35 @@ mod tests {
         };
         let before = SealedSecretStatus { items: vec![item("2026-02-01T00:00:00Z")], ..SealedSecretStatus::default() };
         let now = time("2026-03-01T00:00:00Z");
-        assert_eq!(flag(&before, &ring, 1, now), before);
+        assert_eq!(reflag(&before, &ring, 1, now), before);
         ring.compromise(&id.parse().unwrap(), time("2026-02-02T00:00:00Z"));
-        let flagged = flag(&before, &ring, 1, now);
+        let flagged = reflag(&before, &ring, 1, now);
         assert_eq!(flagged.conditions[0].r#type, KEY_COMPROMISED);
         assert!(flagged.conditions[0].message.starts_with("1 of 1 items"));
-        assert_eq!(flag(&flagged, &ring, 1, time("2026-04-01T00:00:00Z")), flagged);
+        assert_eq!(reflag(&flagged, &ring, 1, time("2026-04-01T00:00:00Z")), flagged);
         assert!(!is_refused_now(&before.items, &ring));
         assert!(is_refused_now(&[item("2026-02-03T00:00:00Z")], &ring));
-        assert_eq!(flag(&flagged, &KeyRing::default(), 1, now), before, "a key that is not here flags nothing");
+        assert_eq!(reflag(&flagged, &KeyRing::default(), 1, now), before, "a key that is not here flags nothing");
     }
 
     #[test]
     fn conditions_are_what_kstatus_expects() {
         let now = |text: &str| text.parse().unwrap();
         let ready = Outcome::Ready(Applied { generation: 1, ..Applied::default() });
-        let first = status(&SealedSecretStatus::default(), &ready, &[], 1, now("2026-11-23T06:50:00Z"));
+        let first = status(&SealedSecretStatus::default(), &ready, &[], &KeyRing::default(), 1, now("2026-11-23T06:50:00Z"));
         let words = |status: &SealedSecretStatus| {
             let conditions = status.conditions.iter();
             conditions.map(|c| format!("{}={} {} {}", c.r#type, c.status, c.reason, c.last_transition_time)).collect::<Vec<_>>()
         };
         assert_eq!(words(&first), ["Ready=True Ready 2026-11-23T06:50:00Z"]);
-        assert_eq!(status(&first, &ready, &[], 1, now("2026-11-24T00:00:00Z")), first, "nothing to write when nothing changed");
-        let stalled = status(&first, &Stop::Foreign.into(), &[], 2, now("2026-11-25T00:00:00Z"));
+        assert_eq!(status(&first, &ready, &[], &KeyRing::default(), 1, now("2026-11-24T00:00:00Z")), first, "nothing to write when nothing changed");
+        let stalled = status(&first, &Stop::Foreign.into(), &[], &KeyRing::default(), 2, now("2026-11-25T00:00:00Z"));
         assert_eq!(
             words(&stalled),
             ["Ready=False ForeignSecret 2026-11-25T00:00:00Z", "Stalled=True ForeignSecret 2026-11-25T00:00:00Z"]
         );
         assert_eq!(stalled.applied, first.applied, "the Secret that was written is still there");
-        let retrying = status(&stalled, &Stop::BeingDeleted.into(), &[], 2, now("2026-11-26T00:00:00Z"));
+        let retrying = status(&stalled, &Stop::BeingDeleted.into(), &[], &KeyRing::default(), 2, now("2026-11-26T00:00:00Z"));
         assert_eq!(retrying.conditions[0].last_transition_time, "2026-11-25T00:00:00Z", "Ready was False before");
         assert_eq!(retrying.conditions[1].r#type, "Reconciling");
     }

@@ -1,12 +1,12 @@
 //! The watches: what changes in the cluster is remembered as a head and queued. No spec and no Secret's data is watched.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 
 use bulla_shared::resources::rewrap_request::RewrapRequest;
-use bulla_shared::resources::sealing_key::SealingKey;
+use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
@@ -70,21 +70,35 @@ pub async fn secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<No
     .await;
 }
 
-/// Rings `changed` when a `SealingKey` or a stored private key moves.
+/// Rings `changed` when a `SealingKey` or a stored private key moves, but not for its usage, which the controller writes itself.
 ///
 /// # RBAC: `sealingkeys: list, watch`; in the controller's namespace `secrets: list, watch`
 pub async fn keys(client: Client, namespace: String, changed: Arc<Notify>) {
     let sealing_keys = watcher(Api::<SealingKey>::all(client.clone()), Config::default()).default_backoff();
     let labelled = Config::default().labels(SEALING_KEY_LABEL);
     let stored = watcher(Api::<PartialObjectMeta<Secret>>::namespaced(client, &namespace), labelled).default_backoff();
-    let news = futures_util::stream::select(sealing_keys.map(Result::err), stored.map(Result::err));
+    let mut seen = HashMap::new();
+    let sealing_keys = sealing_keys.map(move |event| event.map(|event| is_news(&event, &mut seen)));
+    let news = futures_util::stream::select(sealing_keys, stored.map(|event| event.map(|_| true)));
     let mut news = pin!(news);
-    while let Some(error) = news.next().await {
-        if let Some(error) = error {
-            warn!(what = "sealing keys", error = %category(&error), "watch interrupted, will be resumed");
+    while let Some(event) = news.next().await {
+        match event {
+            Ok(false) => continue,
+            Ok(true) => {}
+            Err(error) => warn!(what = "sealing keys", error = %category(&error), "watch interrupted, will be resumed"),
         }
         changed.notify_one();
     }
+}
+
+/// All of a `SealingKey` that is decided on.
+type Facts = (Option<String>, Option<i64>, SealingKeyStatus);
+
+fn is_news(event: &watcher::Event<SealingKey>, seen: &mut HashMap<String, Facts>) -> bool {
+    let (watcher::Event::Apply(key) | watcher::Event::InitApply(key)) = event else { return true };
+    let status = SealingKeyStatus { usage: None, ..key.status.clone().unwrap_or_default() };
+    let facts = (key.metadata.uid.clone(), key.metadata.generation, status);
+    seen.insert(key.metadata.name.clone().unwrap_or_default(), facts.clone()) != Some(facts)
 }
 
 /// Watches the metadata of `RewrapRequest`s.

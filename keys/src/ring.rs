@@ -1,6 +1,6 @@
 //! The key ring: private keys expanded once, found by id at once, the newest first, with what each may do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bulla_shared::age::{Algorithm, Fingerprint, Identity, Recipient};
 use bulla_shared::binding::KeyId;
@@ -33,6 +33,8 @@ pub enum Duty {
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: HashMap<KeyId, Key>,
+    /// Keys that are known and not here: retired ones, and those whose private half is missing.
+    absent: BTreeSet<KeyId>,
 }
 
 /// Why a key is not taken into the ring.
@@ -56,6 +58,23 @@ impl KeyRing {
             }
         }
         Ok(fingerprint)
+    }
+
+    /// Remembers a key that is known and not here.
+    pub fn insert_absent(&mut self, id: KeyId) {
+        self.absent.insert(id);
+    }
+
+    /// Whether this is a key of the cluster, here or not.
+    #[must_use]
+    pub fn knows(&self, id: &KeyId) -> bool {
+        self.keys.contains_key(id) || self.absent.contains(id)
+    }
+
+    /// The keys that are known and not here.
+    #[must_use]
+    pub fn absent(&self) -> &BTreeSet<KeyId> {
+        &self.absent
     }
 
     /// How many keys the ring has.

@@ -2,8 +2,11 @@
 //!
 //! A state that an admin asks for wins; what is left to the controller is decided here.
 
+use std::collections::BTreeSet;
+
 use bulla_shared::age::{Algorithm, Fingerprint};
-use bulla_shared::resources::sealing_key::{KeyAlgorithm, KeyState};
+use bulla_shared::binding::KeyId;
+use bulla_shared::resources::sealing_key::KeyState;
 use jiff::{SignedDuration, Timestamp};
 
 /// When keys change by themselves.
@@ -49,27 +52,43 @@ impl Policy {
         }
     }
 
-    /// The name and kind of the key that is due now. The name follows from the keys, so two controllers cannot make two keys.
+    /// The kinds of which a key is due now. What it is called says [`next_name`].
     #[must_use]
-    pub fn due(&self, all: &[Key], now: Timestamp) -> Vec<(String, KeyAlgorithm)> {
-        let kinds = [(Algorithm::Hybrid, KeyAlgorithm::Hybrid), (Algorithm::X25519, KeyAlgorithm::X25519)];
-        kinds.into_iter().filter_map(|(algorithm, kind)| Some((self.due_of(algorithm, all, now)?, kind))).collect()
-    }
-
-    fn due_of(&self, algorithm: Algorithm, all: &[Key], now: Timestamp) -> Option<String> {
-        self.renew_period?;
-        match newest_active(algorithm, all, now) {
-            Some(newest) if !newest.is_older(self.renew_period, now) => None,
-            _ => next_name(algorithm, all),
-        }
+    pub fn due(&self, all: &[Key], now: Timestamp) -> Vec<Algorithm> {
+        let kinds = [Algorithm::Hybrid, Algorithm::X25519].into_iter().filter(|kind| all.iter().any(|key| key.algorithm == *kind));
+        let is_due = |kind: &Algorithm| newest_active(*kind, all, now).is_none_or(|newest| newest.is_older(self.renew_period, now));
+        if self.renew_period.is_some() { kinds.filter(is_due).collect() } else { Vec::new() }
     }
 }
 
-/// The name of the key that follows the newest one of a kind, in whatever state that is; none if there is no key of this kind.
+/// Who has a name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody.
+    Nobody,
+    /// A `SealingKey` whose private key is still to be made.
+    Pending,
+    /// The key of this id.
+    Key(KeyId),
+}
+
+/// The name of the key that follows the newest one of a kind, in whatever state that is. It follows from the keys, so two controllers
+/// cannot make two. Where another key has the name, the one that follows that; none where there is no key of the kind, or one is pending.
 #[must_use]
-pub fn next_name(algorithm: Algorithm, all: &[Key]) -> Option<String> {
+pub fn next_name(algorithm: Algorithm, all: &[Key], holder: impl Fn(&str) -> Holder) -> Option<String> {
     let of_kind = all.iter().filter(|key| key.algorithm == algorithm);
-    of_kind.max_by_key(|key| (key.created, key.fingerprint)).map(|newest| format!("after-{}", newest.fingerprint.id()))
+    let mut id = of_kind.max_by_key(|key| (key.created, key.fingerprint))?.fingerprint.id();
+    // A chain that closes has no end; it cannot be longer than there are names.
+    let mut passed = BTreeSet::new();
+    while passed.insert(id) {
+        let name = format!("after-{id}");
+        match holder(&name) {
+            Holder::Nobody => return Some(name),
+            Holder::Pending => return None,
+            Holder::Key(next) => id = next,
+        }
+    }
+    None
 }
 
 fn newest_active(algorithm: Algorithm, all: &[Key], now: Timestamp) -> Option<&Key> {
@@ -112,8 +131,9 @@ mod tests {
             if now % 365 > 330 {
                 continue;
             }
-            for (name, kind) in policy.due(&keys, day(now)) {
-                assert_eq!(kind, KeyAlgorithm::X25519);
+            for kind in policy.due(&keys, day(now)) {
+                assert_eq!(kind, Algorithm::X25519);
+                let name = next_name(kind, &keys, |_| Holder::Nobody).unwrap();
                 assert_eq!(name, format!("after-{}", keys.last().unwrap().fingerprint.id()));
                 keys.push(key(now, None));
             }
@@ -130,8 +150,16 @@ mod tests {
         assert_eq!(policy(365, 0).due(&keys, day(400)), []);
         assert_eq!(policy(365, 0).due(&keys, day(665)).len(), 1);
         let restored = [key(0, None), key(300, Some(KeyState::DecryptOnly))];
-        let due = policy(365, 0).due(&restored, day(400));
-        assert_eq!(due[0].0, format!("after-{}", restored[1].fingerprint.id()), "the newest in any state names the next");
+        assert_eq!(policy(365, 0).due(&restored, day(400)).len(), 1);
+        let ids = restored.each_ref().map(|key| key.fingerprint.id());
+        let next = |holder: &dyn Fn(&str) -> Holder| next_name(Algorithm::X25519, &restored, holder);
+        let after = |id| Some(format!("after-{id}"));
+        assert_eq!(next(&|_| Holder::Nobody), after(ids[1]), "the newest in any state names the next");
+        assert_eq!(next(&|_| Holder::Pending), None);
+        let other = key(9, None).fingerprint.id();
+        let taken = |name: &str| if name.ends_with(&ids[1].to_string()) { Holder::Key(other) } else { Holder::Nobody };
+        assert_eq!(next(&taken), after(other), "a name that is taken stops nothing");
+        assert_eq!(next(&|_| Holder::Key(other)), None, "a chain that closes ends");
     }
 
     #[test]
@@ -168,6 +196,6 @@ mod tests {
     fn kinds_are_apart() {
         let hybrid = Key { algorithm: Algorithm::Hybrid, ..key(390, None) };
         let keys = [key(0, None), hybrid];
-        assert_eq!(policy(365, 0).due(&keys, day(400)).iter().map(|(_, kind)| *kind).collect::<Vec<_>>(), [KeyAlgorithm::X25519]);
+        assert_eq!(policy(365, 0).due(&keys, day(400)), [Algorithm::X25519]);
     }
 }

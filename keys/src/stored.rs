@@ -67,18 +67,19 @@ impl StoredKey {
 
     /// Reads a labelled Secret, and overwrites its data.
     pub fn from_secret(mut secret: Secret) -> Result<Self, StoredKeyError> {
-        let bytes = secret.data.as_mut().and_then(|data| data.get_mut(IDENTITY_KEY)).ok_or(StoredKeyError::NoIdentity)?;
-        let bytes = Zeroizing::new(std::mem::take(&mut bytes.0));
-        for (_, other) in secret.data.iter_mut().flatten() {
+        let mut data = secret.data.take().unwrap_or_default();
+        let bytes = data.remove(IDENTITY_KEY).map(|bytes| Zeroizing::new(bytes.0));
+        for other in data.values_mut() {
             other.0.zeroize();
         }
+        let bytes = bytes.ok_or(StoredKeyError::NoIdentity)?;
         let text = str::from_utf8(&bytes).map_err(|_| StoredKeyError::Identity)?;
         let identities = bulla_shared::age::parse_identity_file(text).map_err(|_| StoredKeyError::Identity)?;
         let [identity] = <[Identity; 1]>::try_from(identities).map_err(|_| StoredKeyError::Identity)?;
         let annotations = secret.metadata.annotations.unwrap_or_default();
         // A key that somebody brings counts from when it was put there, unless it says otherwise.
         let created = match annotations.get(CREATED_ANNOTATION) {
-            Some(text) => text.parse().ok(),
+            Some(text) => text.parse().ok().filter(|time| time_text(time) == *text && *time >= Timestamp::UNIX_EPOCH),
             None => secret.metadata.creation_timestamp.map(|time| time.0),
         };
         let created = created.ok_or(StoredKeyError::Created)?;

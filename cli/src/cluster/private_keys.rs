@@ -5,6 +5,7 @@ use bulla_shared::resources::SEALING_KEY_LABEL;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
+use zeroize::Zeroize as _;
 
 use super::Cluster;
 use crate::error::{Error, Kind, warn};
@@ -31,7 +32,11 @@ impl Cluster {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let secret = serde_json::from_slice(&key.to_json(namespace));
         let secret: Secret = secret.map_err(|_| Error::new(Kind::Bug, "cannot write a Secret"))?;
-        match self.runtime.block_on(api.create(&PostParams::default(), &secret)) {
+        let created = self.runtime.block_on(api.create(&PostParams::default(), &secret));
+        for data in [Some(secret), created.as_ref().ok().cloned()].into_iter().flatten().filter_map(|secret| secret.data) {
+            data.into_values().for_each(|mut bytes| bytes.0.zeroize());
+        }
+        match created {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
             Err(error) => Err(self.failure(&format!("store a private key in namespace {namespace}"), &error)),

@@ -8,8 +8,9 @@ use bulla_shared::sealed::SealedValue;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use crate::error::{Error, Kind, printable, warn};
+use crate::error::{Error, printable, warn};
 use crate::files::{self, Access, Input};
+use crate::json::to_json;
 use crate::manifest::sealed::read_sealed;
 use crate::walk::manifests_below;
 
@@ -102,9 +103,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         }
     }
     let output = match args.format {
-        Format::Json => serde_json::to_string_pretty(&objects)
-            .map(|json| escape(&json) + "\n")
-            .map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))?,
+        Format::Json => to_json(&objects)?,
         Format::Text => text(&objects),
     };
     files::write(None, output.as_bytes(), Access::Default)
@@ -156,17 +155,6 @@ fn sealed(value: &SealedValue, binding: &Binding) -> Content {
         rotate_by: binding.rotate_by.map(|date| date.to_string()),
         bytes: value.plaintext_len(),
     }
-}
-
-/// JSON without the control characters that it allows in strings: terminals act on some of them.
-fn escape(json: &str) -> String {
-    json.chars().fold(String::with_capacity(json.len()), |mut output, c| {
-        let _ = match c {
-            '\u{7f}'..='\u{9f}' => write!(output, "\\u{:04x}", u32::from(c)),
-            _ => output.write_char(c),
-        };
-        output
-    })
 }
 
 fn text(objects: &[Object]) -> String {

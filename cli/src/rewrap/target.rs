@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bulla_keys::select::newest_active;
-use bulla_shared::age::{Algorithm, Recipient};
+use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
 use bulla_shared::binding::KeyId;
 use bulla_shared::recipients::{OldKeyState, RecipientsFile};
 use bulla_shared::resources::sealing_key::SealingKey;
@@ -11,55 +11,90 @@ use bulla_shared::sealed::SealedValue;
 use jiff::Timestamp;
 
 /// A place that opens values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// How messages name it.
     pub name: String,
     /// The keys that values should be under.
     pub newest: Vec<Recipient>,
-    /// All keys that it has or had; none if that is not known.
-    pub known: Option<Vec<KeyId>>,
+    /// The keys that it has or had, as far as is known.
+    known: Vec<KeyId>,
+    source: Source,
     /// Keys in other hands, and since when.
     pub compromised: HashMap<KeyId, Timestamp>,
     /// The cluster to ask; none if it has no name for us.
     pub context: Option<String>,
 }
 
+/// Where a target comes from, and so what it says about a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Named on the command line: whoever did so means it for every value.
+    CommandLine,
+    /// A target of `.bulla.yaml`, meant for the values of its rule.
+    Rule,
+    /// The recovery key of `.bulla.yaml`, which values of all targets share.
+    Recovery,
+    /// A cluster that was asked: it knows all of its keys, and has nothing to do with values under others.
+    Cluster,
+}
+
 impl Target {
-    /// As a committed recipients file has it.
+    /// As a recipients file has it.
     #[must_use]
-    pub fn from_file(name: &str, file: RecipientsFile, context: Option<String>) -> Self {
+    pub fn from_file(name: &str, source: Source, file: RecipientsFile, context: Option<String>) -> Self {
+        let newest = file.recipients.iter().map(|recipient| recipient.fingerprint().id());
+        let known = newest.chain(file.old.iter().map(|old| old.fingerprint.id())).collect();
         let compromised = file.old.iter().filter(|old| old.state == OldKeyState::Compromised);
         let compromised = compromised.map(|old| (old.fingerprint.id(), old.since)).collect();
-        Self { name: name.to_owned(), newest: file.recipients, known: None, compromised, context }
+        Self { name: name.to_owned(), newest: file.recipients, known, source, compromised, context }
     }
 
     /// As a cluster publishes it.
     #[must_use]
     pub fn from_cluster(context: &str, keys: &[SealingKey], now: Timestamp) -> Self {
         let newest = [Algorithm::Hybrid, Algorithm::X25519].into_iter().filter_map(|kind| newest_active(keys, kind, now));
-        let status = |key: &SealingKey| key.status.as_ref()?.fingerprint.as_ref()?.parse().ok();
-        let known = keys.iter().filter_map(status).map(|fingerprint: bulla_shared::age::Fingerprint| fingerprint.id());
+        let id = |key: &SealingKey| Some(key.status.as_ref()?.fingerprint.as_ref()?.parse::<Fingerprint>().ok()?.id());
+        let compromised = |key: &SealingKey| Some((id(key)?, key.spec.compromised_at.as_ref()?.parse().ok()?));
         Self {
             name: context.to_owned(),
             newest: newest.map(|key| key.recipient).collect(),
-            known: Some(known.collect()),
-            compromised: HashMap::new(),
+            known: keys.iter().filter_map(id).collect(),
+            source: Source::Cluster,
+            compromised: keys.iter().filter_map(compromised).collect(),
             context: Some(context.to_owned()),
         }
     }
 
-    /// The keys of the value's kind that it should be under and is not. One that names no key of the target is not for it, if all of its
-    /// keys are known.
+    /// Whether the value is under a key of this target, as far as is known.
+    #[must_use]
+    pub fn opens(&self, value: &SealedValue) -> bool {
+        value.binding().keys.iter().any(|id| self.known.contains(id))
+    }
+
+    /// Whether the key is one of this target's.
+    #[must_use]
+    pub fn has(&self, id: &KeyId) -> bool {
+        self.known.contains(id)
+    }
+
+    /// Whether that the value stands where it does says that this target may read it. Anybody who writes to the repository can put a value
+    /// of one target where another's rule holds, so a rule alone says nothing about a value that none of its targets has.
+    #[must_use]
+    pub fn vouches_for(&self, value: &SealedValue) -> bool {
+        match self.source {
+            Source::CommandLine => true,
+            Source::Rule | Source::Cluster => self.opens(value),
+            Source::Recovery => false,
+        }
+    }
+
+    /// The keys that the value should be under and is not.
     pub fn missing<'a>(&'a self, value: &'a SealedValue) -> impl Iterator<Item = &'a Recipient> {
         let ids = &value.binding().keys;
-        let concerned = self.known.as_ref().is_none_or(|known| ids.iter().any(|id| known.contains(id)));
-        // What a file names is meant for every value; a cluster has keys of both kinds.
-        let fits = |recipient: &&Recipient| self.known.is_none() || recipient.algorithm() == value.algorithm();
-        self.newest
-            .iter()
-            .filter(move |_| concerned)
-            .filter(fits)
-            .filter(|recipient| !ids.contains(&recipient.fingerprint().id()))
+        // What a file names is meant for every value; a cluster has keys of both kinds, and values that are not for it.
+        let asked = self.source == Source::Cluster;
+        let fits = move |recipient: &&Recipient| !asked || (self.opens(value) && recipient.algorithm() == value.algorithm());
+        self.newest.iter().filter(fits).filter(|recipient| !ids.contains(&recipient.fingerprint().id()))
     }
 }

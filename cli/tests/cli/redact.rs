@@ -11,7 +11,9 @@ const SHOWN_YEAR: &str = "2020";
 pub(crate) fn redact(text: &str, folder: &Path, keys: &Keys) -> String {
     let mut text = text.replace(&folder.display().to_string(), "<folder>");
     for (name, recipient, id) in keys.public() {
-        text = text.replace(recipient, &format!("<{name} recipient>")).replace(id, &format!("<{name} id>"));
+        let fingerprint = recipient.parse::<bulla_shared::age::Recipient>().unwrap().fingerprint().to_string();
+        text = text.replace(recipient, &format!("<{name} recipient>"));
+        text = text.replace(&fingerprint, &format!("<{name} fingerprint>")).replace(id, &format!("<{name} id>"));
     }
     text = text.replace(concat!("bulla ", env!("CARGO_PKG_VERSION")), "bulla <version>");
     let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);

@@ -34,7 +34,8 @@ fn a_tree() {
     let outcome = world.bulla(&["rewrap", "-R", "other.recipients", "--check", "git"]).partly().fails(1, "rewrap_check");
     assert!(outcome.text().lines().all(|line| line.starts_with("git/old.yaml: prod/db ")), "{}", outcome.text());
     let outcome = world.bulla(&[&OFFLINE[..], &["git"]].concat()).works();
-    assert_eq!(outcome.stderr, "rewrapped 2 values in 1 files; 1 needed nothing\n");
+    assert!(outcome.stderr.ends_with("rewrapped 2 values in 1 files; 1 needed nothing\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("values are now under key "), "{}", outcome.stderr);
     let after = world.read("git/old.yaml");
     for (before, after) in before.lines().zip(after.lines()) {
         let kept = |line: &str| line.rsplit_once(" # ").map(|(_, comment)| comment.to_owned());
@@ -105,4 +106,32 @@ fn off_a_compromised_key() {
     world.bulla(&["rewrap", "-i", "hybrid.key", "-R", "prod.recipients", "git/old.yaml"]).works();
     let due = world.bulla(&["inspect", "--due", "git/old.yaml"]).works();
     assert!(due.text().contains("rotate by 2020-03-04"), "{}", due.text());
+}
+
+/// Anybody who writes to the repository may put a value of one target where another's rule holds.
+#[test]
+fn a_rule_gives_no_value_to_a_target_that_never_had_it() {
+    let world = world();
+    let config = "version: 1\ntargets:\n  staging: {recipients: other.recipients}\n  prod: {recipients: hybrid.recipients}\n\
+        rules:\n- {path: 'git/new.yaml', targets: [prod, staging]}\n- {path: '**', targets: [staging]}\n";
+    world.write(".bulla.yaml", config);
+    let before = world.read("git/old.yaml");
+    world.bulla(&["rewrap", "-i", "hybrid.key", "git/old.yaml"]).partly().fails(4, "rewrap_of_another_target");
+    assert_eq!(world.read("git/old.yaml"), before);
+    // A rule that adds a target to one that has the value is meant.
+    world.bulla(&["rewrap", "-i", "other.key", "git/new.yaml"]).succeeds("rewrap_adds_a_target");
+    // And so is what the command line says.
+    world.bulla(&["rewrap", "-i", "hybrid.key", "-t", "staging", "git/old.yaml"]).works();
+    world.bulla(&["unseal", "-i", "other.key", "git/old.yaml"]).reveals().works();
+}
+
+/// What a link leads to belongs elsewhere.
+#[test]
+fn links_in_a_folder_are_left_alone() {
+    let world = world();
+    std::os::unix::fs::symlink("../git/old.yaml", world.path("git/.hidden/linked.yaml")).unwrap();
+    world.write("links/.keep", "");
+    std::os::unix::fs::symlink("../git/old.yaml", world.path("links/linked.yaml")).unwrap();
+    let outcome = world.bulla(&[&OFFLINE[..], &["links"]].concat()).works();
+    assert_eq!(outcome.stderr, "rewrapped 0 values in 0 files; 0 needed nothing\n");
 }

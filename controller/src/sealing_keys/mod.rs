@@ -3,7 +3,7 @@
 pub mod plan;
 pub mod usage;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use bulla_keys::ring::Duty;
 use bulla_keys::rotation::Policy;
 use bulla_keys::stored::{Record, StoredKey};
 use bulla_shared::age::Fingerprint;
-use bulla_shared::binding::time_text;
+use bulla_shared::binding::{KeyId, time_text};
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeySpec};
 use jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_mins(1);
 
 /// How long usage is left to settle: thousands of objects change together when a repository is rewrapped.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long usage waits for objects that have not been looked at as they are.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Keeps sealing keys as they should be.
 pub struct SealingKeys {
@@ -58,12 +61,17 @@ struct Stored {
     malformed: Vec<String>,
 }
 
+/// What a ring can do, and what it knows of.
+type Content = (Vec<(Fingerprint, Duty)>, BTreeSet<KeyId>);
+
 /// What was done and said already.
 #[derive(Default)]
 struct Known {
-    duties: Option<Vec<(Fingerprint, Duty)>>,
+    ring: Option<Content>,
     /// Malformed Secrets that have been reported, by name and resource version.
     reported: HashSet<(String, String)>,
+    /// Since when some object has not been looked at as it is.
+    unsettled: Option<Instant>,
 }
 
 impl SealingKeys {
@@ -76,12 +84,12 @@ impl SealingKeys {
                 Ok(false) => {}
                 Err(error) => warn!(%error, "sealing keys not reconciled, will be tried again"),
             }
-            self.rest(reconciler).await;
+            self.rest(reconciler, &mut known).await;
         }
     }
 
     /// Waits for a change of keys, and publishes usage meanwhile.
-    async fn rest(&self, reconciler: &Reconciler) {
+    async fn rest(&self, reconciler: &Reconciler, known: &mut Known) {
         let end = Instant::now() + LOOK;
         loop {
             tokio::select! {
@@ -90,7 +98,7 @@ impl SealingKeys {
                 () = reconciler.usage_changed.notified() => {}
             }
             tokio::time::sleep(SETTLE).await;
-            if let Err(error) = self.publish_usage(reconciler).await {
+            if let Err(error) = self.publish_usage(reconciler, known).await {
                 warn!(%error, "usage of sealing keys not published, will be tried again");
                 reconciler.usage_changed.notify_one();
             }
@@ -108,9 +116,10 @@ impl SealingKeys {
         let view =
             |keys| View { keys, stored: &records, malformed: &malformed, generate: self.generate, policy: self.policy, now };
         let ring = ring(&view(&keys), private);
-        if known.duties.as_ref() != Some(&ring.duties()) {
+        let content = (ring.duties(), ring.absent().clone());
+        if known.ring.as_ref() != Some(&content) {
             info!(keys = ring.len(), "key ring loaded");
-            known.duties = Some(ring.duties());
+            known.ring = Some(content);
             reconciler.replace_ring(ring);
         }
         loaded.notify_one();
@@ -121,7 +130,7 @@ impl SealingKeys {
             let again = view(&self.sealing_keys().await?).plan();
             actions.extend(create.into_iter().filter(|action| again.contains(action)));
         }
-        let mut progress = false;
+        let (mut progress, mut failed) = (false, None);
         for action in actions {
             match self.apply(action, now).await {
                 Ok(()) => progress = true,
@@ -129,11 +138,12 @@ impl SealingKeys {
                 Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
                     warn!(%error, "a step towards a sealing key was overtaken");
                 }
-                Err(error) => return Err(error),
+                // One key that cannot be dealt with must not hold up the others.
+                Err(error) => failed = Some(error),
             }
         }
-        self.publish_usage(reconciler).await?;
-        Ok(progress)
+        self.publish_usage(reconciler, known).await?;
+        failed.map_or(Ok(progress), Err)
     }
 
     async fn sealing_keys(&self) -> Result<Vec<SealingKey>, ApiError> {
@@ -206,17 +216,22 @@ impl SealingKeys {
     /// Writes the usage of each key that has a fingerprint, where it differs. On half a list nothing is known.
     ///
     /// # RBAC: `sealingkeys: list`, `sealingkeys/status: patch`
-    async fn publish_usage(&self, reconciler: &Reconciler) -> Result<(), ApiError> {
+    async fn publish_usage(&self, reconciler: &Reconciler, known: &mut Known) -> Result<(), ApiError> {
         if !reconciler.complete.load(Ordering::Acquire) {
             return Ok(());
         }
-        let usage = Usage::count(reconciler.index.lock().sealed.values());
+        let ring = reconciler.keys();
+        let mut usage = Usage::count(reconciler.index.lock().sealed.values(), |id| ring.knows(id));
+        let unsettled = (!usage.settled).then(|| known.unsettled.unwrap_or_else(Instant::now));
+        known.unsettled = unsettled;
+        // Whoever keeps an object from being dealt with must not keep everybody's keys from being retired.
+        usage.settled |= unsettled.is_some_and(|since| since.elapsed() > PATIENCE);
         let api: Api<SealingKey> = Api::all(self.client.clone());
         for key in self.sealing_keys().await? {
             let Some(status) = &key.status else { continue };
             let fingerprint = status.fingerprint.as_ref().and_then(|text| text.parse::<Fingerprint>().ok());
-            let Some(id) = fingerprint.map(|fingerprint| fingerprint.id().to_string()) else { continue };
-            let now = usage.of(&id, status.usage);
+            let Some(fingerprint) = fingerprint else { continue };
+            let now = usage.of(&fingerprint.id(), status.usage);
             if now == status.usage {
                 continue;
             }
@@ -232,10 +247,17 @@ impl SealingKeys {
     }
 }
 
-/// The keys that open, each with what it may do.
+/// The keys that open, each with what it may do, and the ids of those that are known and not loaded.
 fn ring(view: &View<'_>, stored: Vec<StoredKey>) -> KeyRing {
     let duties: HashMap<Fingerprint, Option<Duty>> = view.duties().into_iter().collect();
     let mut ring = KeyRing::default();
+    let named = view.keys.iter().flat_map(|key| {
+        let status = key.status.as_ref().and_then(|status| status.fingerprint.as_ref());
+        key.spec.fingerprint.iter().chain(status).filter_map(|text| text.parse::<Fingerprint>().ok())
+    });
+    for fingerprint in named.filter(|fingerprint| duties.get(fingerprint).copied().flatten().is_none()) {
+        ring.insert_absent(fingerprint.id());
+    }
     for key in stored {
         let Some(duty) = duties.get(&key.record().fingerprint).copied().flatten() else { continue };
         if let Err(error) = ring.insert(key.identity, key.created, duty) {

@@ -2,8 +2,10 @@
 //!
 //! The private half is stored before anything is published, so a crash between two steps loses no key.
 
+use std::collections::HashMap;
+
 use bulla_keys::ring::Duty;
-use bulla_keys::rotation::{self, Policy};
+use bulla_keys::rotation::{self, Holder, Policy, next_name};
 use bulla_keys::stored::Record;
 use bulla_shared::age::{Algorithm, Fingerprint};
 use bulla_shared::binding::time_text;
@@ -59,6 +61,16 @@ pub enum Action {
     },
 }
 
+/// A view with what is looked up in it: there may be thousands of keys.
+struct Look<'a> {
+    view: &'a View<'a>,
+    by_fingerprint: HashMap<String, &'a Record>,
+    by_secret: HashMap<&'a str, &'a Record>,
+    /// The `SealingKey` that stands for each stored key.
+    spokesmen: HashMap<Fingerprint, &'a SealingKey>,
+    all: Vec<rotation::Key>,
+}
+
 impl View<'_> {
     /// Decides all steps.
     #[must_use]
@@ -67,42 +79,89 @@ impl View<'_> {
         if nothing_there && self.generate {
             return vec![Action::Create { name: FIRST_KEY.to_owned(), algorithm: KeyAlgorithm::default() }];
         }
+        let look = Look::new(self);
         let alive = self.keys.iter().filter(|key| key.metadata.deletion_timestamp.is_none());
-        let all = self.rotation_keys();
-        alive.filter_map(|key| self.step(key, &all)).chain(self.next_keys(&all)).collect()
+        alive.filter_map(|key| look.step(key)).chain(look.next_keys()).collect()
+    }
+
+    /// What each stored key may do; a retired one is not loaded at all.
+    #[must_use]
+    pub fn duties(&self) -> Vec<(Fingerprint, Option<Duty>)> {
+        let look = Look::new(self);
+        let duty = |record: &Record| match look.state_of(&record.fingerprint) {
+            KeyState::Active => Some(Duty::Active),
+            KeyState::DecryptOnly => Some(Duty::DecryptOnly),
+            KeyState::Retired => None,
+            KeyState::Compromised => Some(Duty::Compromised(look.compromised_at(record))),
+        };
+        self.stored.iter().map(|record| (record.fingerprint, duty(record))).collect()
+    }
+}
+
+impl<'a> Look<'a> {
+    fn new(view: &'a View<'a>) -> Self {
+        let by_fingerprint = view.stored.iter().map(|record| (record.fingerprint.to_string(), record)).collect();
+        let by_secret = view.stored.iter().map(|record| (record.secret.as_str(), record)).collect();
+        let mut look = Self { view, by_fingerprint, by_secret, spokesmen: HashMap::new(), all: Vec::new() };
+        // The oldest: whoever may create a SealingKey must not change what another one says.
+        let age = |key: &SealingKey| (key.metadata.creation_timestamp.as_ref().map(|time| time.0), key.metadata.name.clone());
+        let mut keys: Vec<_> = view.keys.iter().collect();
+        keys.sort_by_cached_key(|key| age(key));
+        for key in keys {
+            if let Some(found) = look.find(key) {
+                look.spokesmen.entry(found.fingerprint).or_insert(key);
+            }
+        }
+        look.all = view.stored.iter().map(|record| look.rotation_key(record)).collect();
+        look
     }
 
     /// The keys that are due by schedule, unless one of the kind is on its way already.
-    fn next_keys(&self, all: &[rotation::Key]) -> impl Iterator<Item = Action> {
-        let due = if self.generate { self.policy.due(all, self.now) } else { Vec::new() };
-        let wanted = due.into_iter().filter(|(name, algorithm)| {
-            !self.keys.iter().any(|key| {
-                let pending = self.find(key).is_none() && named(key).is_none() && key.spec.state != Some(KeyState::Retired);
-                key.metadata.name.as_ref() == Some(name) || (pending && key.spec.algorithm == *algorithm)
-            })
-        });
-        wanted.map(|(name, algorithm)| Action::Create { name, algorithm }).collect::<Vec<_>>().into_iter()
+    fn next_keys(&self) -> Vec<Action> {
+        let View { keys, generate, policy, now, .. } = self.view;
+        let due = if *generate { policy.due(&self.all, *now) } else { Vec::new() };
+        let is_pending = |key: &SealingKey| {
+            self.find(key).is_none() && named(key).is_none() && key.spec.state != Some(KeyState::Retired)
+        };
+        let holder = |name: &str| match keys.iter().find(|key| key.metadata.name.as_deref() == Some(name)) {
+            None => Holder::Nobody,
+            Some(key) => match named(key).and_then(|text| text.parse::<Fingerprint>().ok()) {
+                Some(fingerprint) => Holder::Key(fingerprint.id()),
+                None => Holder::Pending,
+            },
+        };
+        let action = |algorithm: Algorithm| {
+            let kind = match algorithm {
+                Algorithm::Hybrid => KeyAlgorithm::Hybrid,
+                Algorithm::X25519 => KeyAlgorithm::X25519,
+            };
+            if keys.iter().any(|key| key.spec.algorithm == kind && is_pending(key)) {
+                return None;
+            }
+            Some(Action::Create { name: next_name(algorithm, &self.all, holder)?, algorithm: kind })
+        };
+        due.into_iter().filter_map(action).collect()
     }
 
-    fn step(&self, key: &SealingKey, all: &[rotation::Key]) -> Option<Action> {
+    fn step(&self, key: &SealingKey) -> Option<Action> {
         let uid = key.metadata.uid.clone().unwrap_or_default();
         let found = self.find(key);
         let settled = named(key).is_some();
-        let malformed = self.malformed.contains(&uid);
-        if found.is_none() && !settled && !malformed && self.generate && key.spec.state != Some(KeyState::Retired) {
+        let malformed = self.view.malformed.contains(&uid);
+        if found.is_none() && !settled && !malformed && self.view.generate && key.spec.state != Some(KeyState::Retired) {
             return Some(Action::Generate { uid, algorithm: key.spec.algorithm.into() });
         }
         let before = key.status.clone().unwrap_or_default();
         let generation = key.metadata.generation.unwrap_or_default();
         let condition = |type_: &str, status: bool, reason: &str, message: &str| {
-            Condition::new(&before.conditions, type_, status, (reason, message), generation, self.now)
+            Condition::new(&before.conditions, type_, status, (reason, message), generation, self.view.now)
         };
         let mut status = SealingKeyStatus { observed_generation: Some(generation), ..before.clone() };
         match found {
             Some(found) if self.speaks_for(key, found) => {
-                let state = self.state_of(&found.fingerprint, all);
+                let state = self.state_of(&found.fingerprint);
                 if before.state != Some(state) {
-                    status.since = Some(time_text(&self.now));
+                    status.since = Some(time_text(&self.view.now));
                 }
                 if state == KeyState::Compromised && key.spec.compromised_at.is_some() {
                     status.since = key.spec.compromised_at.clone();
@@ -133,56 +192,36 @@ impl View<'_> {
         (status != before).then(|| Action::Publish { name, resource_version, status: Box::new(status) })
     }
 
-    /// What each stored key may do; a retired one is not loaded at all.
-    #[must_use]
-    pub fn duties(&self) -> Vec<(Fingerprint, Option<Duty>)> {
-        let all = self.rotation_keys();
-        let duty = |record: &Record| match self.state_of(&record.fingerprint, &all) {
-            KeyState::Active => Some(Duty::Active),
-            KeyState::DecryptOnly => Some(Duty::DecryptOnly),
-            KeyState::Retired => None,
-            KeyState::Compromised => Some(Duty::Compromised(self.compromised_at(record))),
-        };
-        self.stored.iter().map(|record| (record.fingerprint, duty(record))).collect()
-    }
-
     fn compromised_at(&self, record: &Record) -> Timestamp {
-        let at = self.spokesman(record).and_then(|key| key.spec.compromised_at.as_ref()?.parse().ok());
-        // The schema asks for the time. Without it nothing stops opening.
-        at.unwrap_or(Timestamp::MAX)
+        let at = self.spokesmen.get(&record.fingerprint).and_then(|key| key.spec.compromised_at.as_ref()?.parse().ok());
+        // The schema asks for the time. Without it nothing can be said to have been sealed before.
+        at.unwrap_or(Timestamp::MIN)
     }
 
-    fn state_of(&self, fingerprint: &Fingerprint, all: &[rotation::Key]) -> KeyState {
-        let key = all.iter().find(|key| key.fingerprint == *fingerprint);
-        key.map_or(KeyState::DecryptOnly, |key| self.policy.state(key, all, self.now))
+    fn state_of(&self, fingerprint: &Fingerprint) -> KeyState {
+        let key = self.all.iter().find(|key| key.fingerprint == *fingerprint);
+        key.map_or(KeyState::DecryptOnly, |key| self.view.policy.state(key, &self.all, self.view.now))
     }
 
-    fn rotation_keys(&self) -> Vec<rotation::Key> {
-        let key = |record: &Record| rotation::Key {
+    fn rotation_key(&self, record: &Record) -> rotation::Key {
+        rotation::Key {
             fingerprint: record.fingerprint,
             algorithm: record.recipient.algorithm(),
             created: record.created,
             // Whoever may put a Secret there must not decide what people seal to: only a SealingKey does.
-            asked: self.spokesman(record).map_or(Some(KeyState::DecryptOnly), |key| key.spec.state),
-        };
-        self.stored.iter().map(key).collect()
-    }
-
-    fn find(&self, key: &SealingKey) -> Option<&Record> {
-        match named(key) {
-            Some(fingerprint) => self.stored.iter().find(|stored| stored.fingerprint.to_string() == *fingerprint),
-            None => self.stored.iter().find(|stored| Some(&stored.secret) == key.metadata.uid.as_ref()),
+            asked: self.spokesmen.get(&record.fingerprint).map_or(Some(KeyState::DecryptOnly), |key| key.spec.state),
         }
     }
 
-    /// The oldest `SealingKey` of a stored key: whoever may create a SealingKey must not change what another one says.
-    fn spokesman(&self, record: &Record) -> Option<&SealingKey> {
-        let of_it = self.keys.iter().filter(|key| self.find(key).is_some_and(|found| found.fingerprint == record.fingerprint));
-        of_it.min_by_key(|key| (key.metadata.creation_timestamp.as_ref().map(|time| time.0), key.metadata.name.clone()))
+    fn find(&self, key: &SealingKey) -> Option<&'a Record> {
+        match named(key) {
+            Some(fingerprint) => self.by_fingerprint.get(fingerprint).copied(),
+            None => self.by_secret.get(key.metadata.uid.as_deref()?).copied(),
+        }
     }
 
     fn speaks_for(&self, key: &SealingKey, record: &Record) -> bool {
-        self.spokesman(record).is_some_and(|spokesman| spokesman.metadata.name == key.metadata.name)
+        self.spokesmen.get(&record.fingerprint).is_some_and(|spokesman| spokesman.metadata.name == key.metadata.name)
     }
 }
 
@@ -328,6 +367,6 @@ mod tests {
         keys.push(key("by-hand", |_| ()));
         assert_eq!(creates(&keys, true), [], "one is on its way");
         keys[1] = key(&next, |key| key.spec.fingerprint = Some("0".repeat(64)));
-        assert_eq!(creates(&keys, true), [], "it is there already");
+        assert_eq!(creates(&keys, true), [create(&format!("after-{}", "0".repeat(16)))], "a name that is taken stops nothing");
     }
 }

@@ -34,6 +34,10 @@ use crate::age::Algorithm;
         "message": "Compromised needs compromisedAt"
     },
     {
+        "rule": "!has(self.compromisedAt) || (has(self.state) && self.state in ['Compromised', 'Retired'])",
+        "message": "compromisedAt goes with state Compromised"
+    },
+    {
         "rule": "!has(oldSelf.compromisedAt) || (has(self.compromisedAt) && self.compromisedAt == oldSelf.compromisedAt \
                  && has(self.state) && self.state in ['Compromised', 'Retired'])",
         "message": "a compromised key cannot be made good"
@@ -54,7 +58,7 @@ pub struct SealingKeySpec {
     pub state: Option<KeyState>,
     /// Since when the key is in other hands; set with the state, never unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "exact_time")]
     pub compromised_at: Option<String>,
     /// Full SHA-256 of a recipient whose private key is already there; such a key is never generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,6 +181,11 @@ fn state(_: &mut SchemaGenerator) -> Schema {
 
 fn time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "format": "date-time"})
+}
+
+/// In the one form that everybody reads alike: it is set once.
+fn exact_time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"})
 }
 
 fn fingerprint(_: &mut SchemaGenerator) -> Schema {

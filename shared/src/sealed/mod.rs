@@ -104,10 +104,12 @@ struct Ids<'a>(&'a [KeyId]);
 
 impl fmt::Display for Ids<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, id) in self.0.iter().enumerate() {
+        // Whoever writes the value decides how many there are.
+        const SHOWN: usize = 3;
+        for (index, id) in self.0.iter().take(SHOWN).enumerate() {
             write!(f, "{}{id}", if index == 0 { "" } else { " or " })?;
         }
-        Ok(())
+        if self.0.len() > SHOWN { write!(f, " or {} others", self.0.len() - SHOWN) } else { Ok(()) }
     }
 }
 
@@ -272,10 +274,20 @@ impl SealedValue {
         payload::decrypted_len(self.bytes.len() - self.payload).expect("the length was checked when the value was parsed")
     }
 
-    /// Whether nonce and ciphertext are those of `other`, as they are after a rewrap.
+    /// Whether this can be `before` after a rewrap, as far as that shows without a key: the same payload, scope and time, due no later,
+    /// and the stanza of every recipient that stays as it was.
     #[must_use]
-    pub fn has_payload_of(&self, other: &Self) -> bool {
-        self.bytes[self.payload..] == other.bytes[other.payload..]
+    pub fn is_rewrap_of(&self, before: &Self) -> bool {
+        let (now, then) = (&self.binding, &before.binding);
+        let due_no_later = then.rotate_by.is_none_or(|then| now.rotate_by.is_some_and(|now| now <= then));
+        let mut stanzas = now.keys.iter().zip(&self.wraps);
+        self.bytes[self.payload..] == before.bytes[before.payload..]
+            && (&now.scope, now.sealed) == (&then.scope, then.sealed)
+            && due_no_later
+            && stanzas.all(|(id, (_, span))| {
+                let old = then.keys.iter().position(|old| old == id);
+                old.is_none_or(|index| before.bytes[before.wraps[index].1.clone()] == self.bytes[span.clone()])
+            })
     }
 
     /// Opens the value at `place`. Only the newest key of ours is tried; no other key, no other place.

@@ -36,6 +36,10 @@ async fn keys_of_unknown_usage_and_the_namespace_of_the_private_keys() {
     let unused = json!({"status": {"usage": {"items": 0, "secrets": 0}}});
     keys.patch_status("named", &params, &merge(unused)).await.unwrap();
     keys.patch("named", &params, &merge(retired)).await.unwrap();
+    let stored = json!({"status": {"state": "Retired"}});
+    keys.patch_status("named", &params, &merge(stored)).await.unwrap();
+    let refused = keys.delete("named", &DeleteParams::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("would open again"), "{refused}");
     let used = json!({"status": {"usage": {"items": 1, "secrets": 1}}});
     keys.patch_status("named", &params, &merge(used)).await.unwrap();
     let confirmed = json!({"metadata": {"annotations": {"bulla.dev/confirm": "named"}}});

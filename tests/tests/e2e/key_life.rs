@@ -5,11 +5,13 @@ use std::path::Path;
 use bulla_control_plane::Options;
 use bulla_shared::age::Recipient;
 use bulla_shared::resources::sealed_secret::SealedSecret;
+use bulla_shared::resources::sealing_key::SealingKey;
 use bulla_tests::bulla::{bulla_fails, bulla_works};
 use bulla_tests::cluster::{Cluster, manifest, plain, seal};
 use bulla_tests::eventually;
 use kube::Api;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
 
 const FILES: usize = 1000;
 
@@ -64,11 +66,13 @@ async fn rotate_rewrap_retire_destroy() {
     assert!(list.contains(&format!("{name}  Active (newest)")) && list.contains("initial"), "{list}");
     let refused = bulla_fails(kubeconfig, repository.path(), &["keys", "retire", "initial"], 5);
     assert!(
-        refused.contains("values are sealed to this key") && refused.contains("2000 items of 1000 SealedSecrets"),
+        refused.contains("values are sealed to it") && refused.contains("2000 items of 1000 SealedSecrets"),
         "{refused}"
     );
-    let refused = Api::<bulla_shared::resources::sealing_key::SealingKey>::all(cluster.admin());
-    assert!(refused.delete("initial", &DeleteParams::default()).await.is_err(), "a key in use is not deleted either");
+    let keys: Api<SealingKey> = Api::all(cluster.admin());
+    assert!(keys.delete("initial", &DeleteParams::default()).await.is_err(), "a key in use is not deleted either");
+    let newest = bulla_fails(kubeconfig, repository.path(), &["keys", "retire", &name], 5);
+    assert!(newest.contains("it is the newest key"), "{newest}");
 
     // Rewrapped: only the values change, and the second run has nothing to do.
     let before = std::fs::read_to_string(repository.path().join("team-7/db-7.yaml")).unwrap();
@@ -97,10 +101,11 @@ async fn rotate_rewrap_retire_destroy() {
     })
     .await;
     assert_eq!(cluster.private_keys().await.len(), 2);
-    Api::<bulla_shared::resources::sealing_key::SealingKey>::all(cluster.admin())
-        .delete("initial", &DeleteParams::default())
-        .await
-        .unwrap();
+    let refused = keys.delete("initial", &DeleteParams::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("would open again: delete its Secret first"), "{refused}");
+    let confirm = json!({"metadata": {"annotations": {"bulla.dev/confirm": "initial"}}});
+    keys.patch("initial", &PatchParams::default(), &Patch::Merge(confirm)).await.unwrap();
+    keys.delete("initial", &DeleteParams::default()).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let private = cluster.private_keys().await;
     assert_eq!(private.len(), 2, "a private key is not deleted with its SealingKey");

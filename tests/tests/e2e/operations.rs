@@ -66,7 +66,7 @@ async fn every_command_works() {
         let sealed = seal(&plain("default", "db", &[("password", "hunter2")]), &cluster.recipient().await);
         std::fs::create_dir_all(repository.join("clusters/prod")).unwrap();
         std::fs::write(repository.join("clusters/prod/db.yaml"), manifest(&sealed)).unwrap();
-        cluster.apply(&sealed).await;
+        cluster.plane.apply(&manifest(&sealed)).await.unwrap();
         cluster.wait("default", "db", "Ready").await;
         let kubeconfig = kubeconfig(&cluster, folder.path(), "first");
         run(&cluster, &repository, &kubeconfig, &["git init -q"]);

@@ -67,7 +67,7 @@ async fn a_developer_of_one_namespace() {
         let Answer::Value(text) = answer else { panic!("{answer:?}") };
         let (before, after): (SealedValue, SealedValue) = (before.parse().unwrap(), text.parse().unwrap());
         assert_eq!(after.binding().keys, [new.fingerprint().id()]);
-        assert!(before.binding().scope == after.binding().scope && after.has_payload_of(&before));
+        assert!(after.is_rewrap_of(&before));
     }
     let errors: std::collections::BTreeSet<_> = answers[3..].iter().map(|answer| format!("{answer:?}")).collect();
     assert_eq!((answers.len(), errors.len()), (7, 1), "one error whatever the reason: {errors:?}");

@@ -36,10 +36,16 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), now);
     if newest.is_none_or(|newest| newest.name == args.name) {
         rotate(&cluster, key.spec.algorithm)?;
+        let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), Timestamp::now());
+        if newest.is_none_or(|newest| newest.name == args.name) {
+            return Err(Error::new(Kind::Cluster, format!("SealingKey {} is not marked: there is no other key to seal to", args.name))
+                .cause("the new key is not the newest: was this one made in the future?")
+                .hint("make another SealingKey, wait until it is Active, then run this again"));
+        }
     }
     let patch = json!({"spec": {"state": "Compromised", "compromisedAt": time_text(&at)}});
     cluster.patch_sealing_key(&args.name, &patch)?;
-    let id = key.status.and_then(|status| status.fingerprint).map(|fingerprint| fingerprint[..16].to_owned());
+    let id = super::record(&key).map(|key| key.fingerprint.id().to_string());
     note(format!("SealingKey {} is compromised since {}", args.name, time_text(&at)));
     note("next: bulla recipients --update; commit; bulla rewrap; then change every value that was under it:");
     note(format!("  bulla inspect --key {} PATH lists them", id.as_deref().unwrap_or("ID")));

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cluster::ContextArgs;
-use crate::error::{Error, Kind, printable};
+use crate::error::{Error, printable};
 use crate::files::{self, Access};
+use crate::json::to_json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     keys.sort_by_key(|key| (created(key), key.metadata.name.clone()));
     let rows: Vec<Row> = keys.iter().rev().map(|key| row(key, &newest)).collect();
     let output = match args.format {
-        Format::Json => serde_json::to_string_pretty(&rows).map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))? + "\n",
+        Format::Json => to_json(&rows)?,
         Format::Text => text(&rows, now),
     };
     files::write(None, output.as_bytes(), Access::Default)
@@ -92,11 +93,11 @@ fn text(rows: &[Row], now: Timestamp) -> String {
         let mark = if row.newest { " (newest)" } else { "" };
         lines.push([
             printable(&row.name),
-            format!("{state}{mark}"),
+            printable(&format!("{state}{mark}")),
             age,
             count(row.items),
             count(row.secrets),
-            row.fingerprint.clone().unwrap_or_default(),
+            printable(row.fingerprint.as_deref().unwrap_or_default()),
         ]);
     }
     let widths: [usize; 6] =

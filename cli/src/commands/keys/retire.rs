@@ -1,5 +1,9 @@
 //! `bulla keys retire`.
 
+use bulla_keys::select::newest_active;
+use bulla_shared::age::Algorithm;
+use bulla_shared::resources::sealing_key::KeyUsage;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cluster::ContextArgs;
@@ -25,18 +29,33 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         return Err(Error::new(Kind::Usage, "--confirm says another name").hint(format!("--confirm {name}, if you mean it")));
     }
     let cluster = context.connect()?;
-    let usage = cluster.sealing_key(name)?.status.and_then(|status| status.usage);
+    let key = cluster.sealing_key(name)?;
+    let refused = |cause: String| {
+        let hint = format!("bulla rewrap moves values, and usage falls once they are applied; --confirm {name} retires it all the same");
+        Error::new(Kind::Cluster, format!("cannot retire the SealingKey {name}")).cause(cause).hint(hint)
+    };
+    if confirm.is_none() {
+        let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), Timestamp::now());
+        if newest.is_some_and(|newest| newest.name == *name) {
+            return Err(refused("it is the newest key, which everybody seals to".to_owned()).hint("bulla keys rotate first"));
+        }
+        match key.status.and_then(|status| status.usage) {
+            None => return Err(refused("its usage is not known".to_owned())),
+            Some(KeyUsage { items, secrets }) if items > 0 => {
+                return Err(refused(format!("values are sealed to it: {items} items of {secrets} SealedSecrets")));
+            }
+            Some(_) => {}
+        }
+    }
     let mut patch = json!({"spec": {"state": "Retired"}});
     if let Some(confirmed) = confirm {
         patch["metadata"] = json!({"annotations": {"bulla.dev/confirm": confirmed}});
     }
-    cluster.patch_sealing_key(name, &patch).map_err(|error| match usage {
-        Some(usage) if usage.items > 0 => error.hint(format!(
-            "{} items of {} SealedSecrets are under it: bulla rewrap moves them, and the number falls by itself once they are applied",
-            usage.items, usage.secrets
-        )),
-        _ => error,
-    })?;
+    cluster.patch_sealing_key(name, &patch)?;
+    if confirm.is_some() {
+        // Confirmed once, not for ever.
+        cluster.patch_sealing_key(name, &json!({"metadata": {"annotations": {"bulla.dev/confirm": null}}}))?;
+    }
     note(format!("SealingKey {name} is retired: nothing opens with it any more"));
     Ok(())
 }

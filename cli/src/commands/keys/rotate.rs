@@ -1,6 +1,6 @@
 //! `bulla keys rotate`: a new `SealingKey`; the controller makes the private key, which never leaves the cluster.
 
-use bulla_keys::rotation::next_name;
+use bulla_keys::rotation::{Holder, next_name};
 use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKeySpec};
 
@@ -40,12 +40,18 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 
 /// Makes the next key and waits until it is published. Its name follows from the newest one, so two admins at once make one key.
 pub(super) fn rotate(cluster: &Cluster, algorithm: KeyAlgorithm) -> Result<Recipient, Error> {
-    let all: Vec<_> = cluster.sealing_keys()?.iter().filter_map(record).collect();
+    let keys = cluster.sealing_keys()?;
+    let all: Vec<_> = keys.iter().filter_map(record).collect();
     let first = match algorithm {
         KeyAlgorithm::Hybrid => "initial",
         KeyAlgorithm::X25519 => "initial-x25519",
     };
-    let name = next_name(Algorithm::from(algorithm), &all).unwrap_or_else(|| first.to_owned());
+    let holder = |name: &str| match keys.iter().find(|key| key.metadata.name.as_deref() == Some(name)) {
+        None => Holder::Nobody,
+        // One that is not published yet is the one that is waited for below.
+        Some(key) => record(key).map_or(Holder::Nobody, |key| Holder::Key(key.fingerprint.id())),
+    };
+    let name = next_name(Algorithm::from(algorithm), &all, holder).unwrap_or_else(|| first.to_owned());
     let new = cluster.create_sealing_key(&name, SealingKeySpec { algorithm, ..SealingKeySpec::default() })?;
     if !new {
         note(format!("the SealingKey {name} is there already: waiting for it"));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bulla_shared::binding::Scope;
+use bulla_shared::binding::{KeyId, Scope};
+use bulla_shared::names::Namespace;
 use bulla_shared::resources::rewrap_request::{Answer, MAX_REQUEST, MAX_VALUES};
 use bulla_shared::sealed::SealedValue;
 use indicatif::ProgressBar;
@@ -19,6 +20,9 @@ use crate::rewrap::target::Target;
 
 /// Files whose values are sent together. They are written before the next ones are read, so what is done stays done.
 const BATCH: usize = 100;
+
+/// What is said of an answer that must not be written.
+const OTHER: &str = "the cluster answered with something else than this value under its newest key: compare with bulla recipients";
 
 /// A batch of files at a time, and in it one cluster after the other.
 pub(super) fn run(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Result<(), Error> {
@@ -62,13 +66,34 @@ impl Moving {
     }
 
     /// The values that this cluster should move, with the namespace to ask in.
-    fn for_cluster(&self, context: &str) -> Vec<(usize, String, String)> {
+    fn for_cluster(&self, context: &str) -> Vec<(usize, Option<Namespace>, String)> {
         let of_it = |value: &SealedValue| {
             let mut targets = self.targets.iter().filter(|target| target.context.as_deref() == Some(context));
             targets.any(|target| target.missing(value).next().is_some())
         };
         let stale = self.now.iter().enumerate().filter(|(_, value)| of_it(value));
         stale.map(|(index, value)| (index, namespace(value, &self.file.values[index]), value.to_string())).collect()
+    }
+
+    /// Takes an answer, if it can be the same value, under a key that this cluster should have it under and without any key of others gone.
+    fn take(&mut self, index: usize, context: &str, answer: Answer) {
+        let before = &self.now[index];
+        let (own, others): (Vec<_>, Vec<_>) = self.targets.iter().partition(|target| target.context.as_deref() == Some(context));
+        let is_good = |after: &SealedValue| {
+            let (old, new) = (&before.binding().keys, &after.binding().keys);
+            let mut added = new.iter().filter(|id| !old.contains(id));
+            let mut removed = old.iter().filter(|id| !new.contains(id));
+            let newest = |id: &KeyId| own.iter().flat_map(|target| &target.newest).any(|key| key.fingerprint().id() == *id);
+            after.is_rewrap_of(before) && added.all(newest) && !removed.any(|id| others.iter().any(|target| target.has(id)))
+        };
+        match answer {
+            Answer::Value(text) => match text.parse() {
+                Ok(after) if is_good(&after) => self.now[index] = after,
+                Ok(_) => self.refused[index] = Some(OTHER.to_owned()),
+                Err(error) => self.refused[index] = Some(format!("{OTHER}: {error}")),
+            },
+            Answer::Error(error) => self.refused[index] = Some(error),
+        }
     }
 
     /// What has moved; what is still stale is told.
@@ -79,13 +104,8 @@ impl Moving {
             let missing: Vec<_> =
                 self.targets.iter().flat_map(|target| target.missing(value).map(move |key| (target, key))).collect();
             if let Some((target, key)) = missing.first() {
-                let cause = self.refused[index].clone().unwrap_or_else(|| match target.context {
-                    Some(_) => format!(
-                        "the newest key of the cluster is not {} of {}: compare with bulla recipients",
-                        key.fingerprint().id(),
-                        target.name
-                    ),
-                    None => format!("{} of {} is no recipient yet, and only -i adds one", key.fingerprint().id(), target.name),
+                let cause = self.refused[index].clone().unwrap_or_else(|| {
+                    format!("{} of {} is no recipient yet, and only -i adds one", key.fingerprint().id(), target.name)
                 });
                 // One that has come half of the way is written, and told all the same.
                 tally.fail_value(progress, &self.file, found, *value != found.value, cause);
@@ -99,18 +119,22 @@ impl Moving {
 }
 
 /// Where a value may be rewrapped: in the namespace that it is bound to.
-fn namespace(value: &SealedValue, found: &Found) -> String {
+fn namespace(value: &SealedValue, found: &Found) -> Option<Namespace> {
     match &value.binding().scope {
-        Scope::Strict(place) => place.namespace.to_string(),
-        Scope::Namespace(namespace) => namespace.to_string(),
-        Scope::Cluster => found.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        Scope::Strict(place) => Some(place.namespace.clone()),
+        Scope::Namespace(namespace) => Some(namespace.clone()),
+        Scope::Cluster => found.namespace.as_deref().unwrap_or("default").parse().ok(),
     }
 }
 
 fn ask(cluster: &Cluster, files: &mut [Moving]) -> Result<(), Error> {
-    let mut by_namespace: BTreeMap<String, Vec<(usize, usize, String)>> = BTreeMap::new();
+    let mut by_namespace: BTreeMap<Namespace, Vec<(usize, usize, String)>> = BTreeMap::new();
     for (number, moving) in files.iter_mut().enumerate() {
         for (index, namespace, text) in moving.for_cluster(&cluster.context) {
+            let Some(namespace) = namespace else {
+                moving.refused[index] = Some("metadata.namespace is no name of a namespace".to_owned());
+                continue;
+            };
             if text.len() > MAX_REQUEST {
                 moving.refused[index] = Some("it is too long for a request; use -i".to_owned());
                 continue;
@@ -129,24 +153,16 @@ fn ask(cluster: &Cluster, files: &mut [Moving]) -> Result<(), Error> {
             let count = rest.iter().take_while(fits).count().min(MAX_VALUES);
             let (now, later) = rest.split_at(count);
             rest = later;
-            let answers = cluster.rewrap(&namespace, now.iter().map(|(_, _, text)| text.clone()).collect())?;
+            let texts = now.iter().map(|(_, _, text)| text.clone()).collect();
+            let answers = match cluster.rewrap(&namespace, texts)? {
+                Ok(answers) => answers,
+                // One namespace that is not there or not ours does not stop the others.
+                Err(refused) => now.iter().map(|_| Answer::Error(refused.clone())).collect(),
+            };
             for ((number, index, _), answer) in now.iter().zip(answers) {
-                let moving = &mut files[*number];
-                match answer {
-                    Answer::Value(text) => match text.parse() {
-                        Ok(value) if is_same(&moving.now[*index], &value) => moving.now[*index] = value,
-                        _ => moving.refused[*index] = Some("the cluster answered with another value".to_owned()),
-                    },
-                    Answer::Error(error) => moving.refused[*index] = Some(error),
-                }
+                files[*number].take(*index, &cluster.context, answer);
             }
         }
     }
     Ok(())
-}
-
-/// Whether an answer can be the same value: what rewrapping leaves alone is as it was.
-fn is_same(before: &SealedValue, after: &SealedValue) -> bool {
-    let (old, new) = (before.binding(), after.binding());
-    old.scope == new.scope && old.sealed == new.sealed && before.has_payload_of(after)
 }

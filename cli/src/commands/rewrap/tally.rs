@@ -1,8 +1,11 @@
 //! What became of each value and file, and how the command ends.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bulla_shared::age::Recipient;
+use bulla_shared::binding::KeyId;
 use bulla_shared::sealed::SealedValue;
 use indicatif::ProgressBar;
 
@@ -19,12 +22,21 @@ pub(super) struct Tally {
     failed: AtomicUsize,
     /// Of these, values that stay as they are: they are in no other count.
     failed_values: AtomicUsize,
+    added: Mutex<BTreeSet<KeyId>>,
     pub(super) stale: Mutex<Vec<String>>,
 }
 
 impl Tally {
     fn add(counter: &AtomicUsize, count: usize) {
         counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Says once of each recipient that values get it: whoever has that key reads them from now on.
+    pub(super) fn adds(&self, progress: &ProgressBar, recipient: &Recipient) {
+        let fingerprint = recipient.fingerprint();
+        if self.added.lock().expect("no code panics while it lists").insert(fingerprint.id()) {
+            progress.suspend(|| note(format!("values are now under key {fingerprint}")));
+        }
     }
 
     /// One value or file that cannot be dealt with does not stop the others.

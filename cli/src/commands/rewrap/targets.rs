@@ -10,7 +10,7 @@ use super::Args;
 use crate::cluster::{CONTEXT, Cluster};
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, note};
-use crate::rewrap::target::Target;
+use crate::rewrap::target::{Source, Target};
 
 /// The recovery key is a target that no cluster speaks for.
 const RECOVERY: &str = "(recovery)";
@@ -30,10 +30,10 @@ impl Targets {
             Self { fixed: None, config: Config::find(&folder)?, context: args.context.clone(), cache: Mutex::default() };
         let file = args.recipients.read_file()?;
         if !file.recipients.is_empty() {
-            let target = Target::from_file("the recipients given", file, args.context.clone());
+            let target = Target::from_file("the recipients given", Source::CommandLine, file, args.context.clone());
             targets.fixed = Some(vec![Arc::new(target)]);
         } else if !args.targets.is_empty() {
-            targets.fixed = Some(targets.named(&args.targets)?);
+            targets.fixed = Some(targets.named(&args.targets, Source::CommandLine)?);
         } else if targets.config.is_none() || args.context.is_some() {
             if !args.identities.is_empty() {
                 return Err(Error::new(
@@ -53,12 +53,12 @@ impl Targets {
     pub(super) fn of(&self, path: &Path) -> Result<Vec<Arc<Target>>, Error> {
         match (&self.fixed, &self.config) {
             (Some(fixed), _) => Ok(fixed.clone()),
-            (None, Some(config)) => self.named(&config.rule_for(path)?.targets),
+            (None, Some(config)) => self.named(&config.rule_for(path)?.targets, Source::Rule),
             (None, None) => Ok(Vec::new()),
         }
     }
 
-    fn named(&self, names: &[String]) -> Result<Vec<Arc<Target>>, Error> {
+    fn named(&self, names: &[String], source: Source) -> Result<Vec<Arc<Target>>, Error> {
         let config = self.config.as_ref().ok_or_else(|| {
             Error::new(Kind::Configuration, format!("there is no {} here or above", config::FILE))
                 .hint("targets are named there; name recipients with -r or -R")
@@ -70,7 +70,7 @@ impl Targets {
                 let (file, context) = config.target(name)?;
                 let context = self.context.clone().or(context);
                 let target = match file {
-                    Some(file) => Target::from_file(name, file, context),
+                    Some(file) => Target::from_file(name, source, file, context),
                     None => {
                         let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
                         Target::from_cluster(&cluster.context, &cluster.sealing_keys()?, Timestamp::now())
@@ -81,7 +81,7 @@ impl Targets {
             all.push(cache[name].clone());
         }
         if let Some(file) = config.recovery()? {
-            let target = cache.entry(RECOVERY.to_owned()).or_insert_with(|| Arc::new(Target::from_file("recovery", file, None)));
+            let target = cache.entry(RECOVERY.to_owned()).or_insert_with(|| Arc::new(Target::from_file("recovery", Source::Recovery, file, None)));
             all.push(target.clone());
         }
         Ok(all)

@@ -103,15 +103,6 @@ fn write_stdout(bytes: &[u8]) -> Result<(), Error> {
 
 /// Replaces a file in one step, and only if its content changes; its permissions stay, unless the new content is private.
 pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
-    let failed = |error: io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "make the folder first",
-            io::ErrorKind::StorageFull => "the file is as it was; free some space and try again",
-            io::ErrorKind::IsADirectory => "give the name of a file in it",
-            _ => "the file is as it was; check that you may write there",
-        };
-        Error::new(Kind::Io, format!("cannot write {}", path.display())).cause(reason(&error)).hint(hint)
-    };
     match fs::metadata(path) {
         // A device or a pipe cannot be replaced.
         Ok(metadata) if !metadata.is_file() => File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes)),
@@ -124,13 +115,26 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => swap(path, bytes, None, access),
         Err(error) => Err(error),
     }
-    .map_err(failed)
+    .map_err(|error| write_error(path, &error))
+}
+
+fn write_error(path: &Path, error: &io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "make the folder first",
+        io::ErrorKind::StorageFull => "the file is as it was; free some space and try again",
+        io::ErrorKind::IsADirectory => "give the name of a file in it",
+        _ => "the file is as it was; check that you may write there",
+    };
+    Error::new(Kind::Io, format!("cannot write {}", path.display())).cause(reason(error)).hint(hint)
 }
 
 /// Replaces a file that still has the content `before`.
 pub fn replace_if_still(path: &Path, before: &[u8], after: &[u8]) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|now| now == before) {
-        return replace(path, after, Access::Default);
+    let whole = fs::canonicalize(path).and_then(|path| Ok((fs::read(&path)?, fs::metadata(&path)?.permissions(), path)));
+    if let Ok((now, permissions, path)) = whole
+        && now == before
+    {
+        return swap(&path, after, Some(permissions), Access::Default).map_err(|error| write_error(&path, &error));
     }
     Err(Error::new(Kind::Io, format!("cannot write {}", path.display()))
         .cause("somebody else has changed it meanwhile")

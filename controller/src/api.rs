@@ -146,6 +146,15 @@ pub async fn replace_secret(
     send_for_head(client, Method::PUT, &path, Bytes::from_owner(json)).await
 }
 
+/// Answers a `RewrapRequest`. The answer to that is asked for as metadata: the object is as large as objects get.
+///
+/// # RBAC: `rewraprequests/status: patch`
+pub async fn patch_rewrap_status(client: &Client, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), ApiError> {
+    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/rewraprequests/{name}/status?fieldManager=bulla-controller");
+    let body = serde_json::to_vec(patch).expect("a patch is JSON");
+    send_for_head(client, Method::PATCH, &path, body.into()).await.map(drop)
+}
+
 async fn send_for_head(client: &Client, method: Method, path: &str, body: Bytes) -> Result<SecretHead, ApiError> {
     let head: PartialObjectMeta<Secret> = send(client, method, path, body, METADATA_ONLY).await?;
     Ok(head.metadata)
@@ -169,11 +178,12 @@ async fn send_for_ever<T: DeserializeOwned>(
     body: Bytes,
     accept: &str,
 ) -> Result<T, ApiError> {
+    let form = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(http::header::ACCEPT, accept)
-        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(http::header::CONTENT_TYPE, form)
         .body(Body::from(body))
         .map_err(|_| ApiError::Transport)?;
     let response = client.send(request).await.map_err(|error| ApiError::from(&error))?;

@@ -14,7 +14,7 @@ use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::rewrap_request::{Answer, KEPT_MINUTES, MAX_REQUEST, RewrapRequest, RewrapRequestStatus};
 use bulla_shared::sealed::{Keys as _, SealedValue};
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 use kube::{Api, Client};
 use serde_json::json;
 use tracing::{info, warn};
@@ -26,6 +26,10 @@ use crate::reconcile::Reconciler;
 
 /// The one answer to whatever cannot be rewrapped: why it cannot would be an answer about a key or a place.
 const REFUSED: &str = "not rewrapped: malformed, of another namespace, or not sealed to a key that may open it here";
+
+/// How long the worker rests after a request, in times of what that took. An answer costs the API server more than it costs us, and whoever waits
+/// for a Secret waits for the same API server.
+const REST: u32 = 4;
 
 /// How long an answer stands at least.
 const READABLE: Duration = Duration::from_mins(1);
@@ -128,8 +132,8 @@ impl Rewraps {
         if !request.answered {
             let start = Instant::now();
             let answered = self.answer(key, &api).await;
-            // At most half of the time goes into rewrapping, however many requests there are, and also if they cannot be answered.
-            tokio::time::sleep(start.elapsed()).await;
+            // However many requests there are, and also if they cannot be answered.
+            tokio::time::sleep(start.elapsed() * REST).await;
             answered?;
             if let Some(request) = self.lock().get_mut(key) {
                 request.answered = true;
@@ -165,8 +169,8 @@ impl Rewraps {
         let conditions = vec![Condition::new(&[], "Ready", true, ("Answered", &message), generation, now)];
         let status = RewrapRequestStatus { observed_generation: Some(generation), values, conditions };
         let patch = json!({"metadata": {"resourceVersion": request.metadata.resource_version}, "status": status});
-        match api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await {
-            Ok(_) => info!(request = %key, moved, all, "rewrap request answered"),
+        match api::patch_rewrap_status(&self.client, &key.namespace, &key.name, &patch).await {
+            Ok(()) => info!(request = %key, moved, all, "rewrap request answered"),
             Err(ApiError::NotFound) => {}
             // A conflict among them: the next look shows whether another controller was first.
             Err(error) => return Err(error),

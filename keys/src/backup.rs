@@ -119,10 +119,15 @@ fn record(comment: &str) -> Option<(Timestamp, Option<SealingKeyRecord>)> {
         words.next();
         Some(text)
     };
-    let created = value("created")?.parse().ok()?;
+    // One text for one time, so that nothing is lost by writing it again.
+    let time = |text: &str| text.parse::<Timestamp>().ok().filter(|time| time_text(time) == text);
+    let created = time(value("created")?)?;
     let name = value("sealingkey").map(str::to_owned);
     let state = value("state").map(str::parse::<KeyState>).transpose().ok()?;
-    let compromised_at = value("compromised").map(str::parse::<Timestamp>).transpose().ok()?;
+    let compromised_at = match value("compromised") {
+        Some(text) => Some(time(text)?),
+        None => None,
+    };
     if words.next().is_some() || (name.is_none() && (state.is_some() || compromised_at.is_some())) {
         return None;
     }

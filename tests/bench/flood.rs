@@ -1,4 +1,6 @@
 //! Reconciling while rewrap requests flood in: from the creation of a SealedSecret until its Secret is there.
+//!
+//! Beside it the same flood of ConfigMaps, which no controller of ours looks at: what an API server on two cores is busy with anyway.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bulla_shared::resources::rewrap_request::{RewrapRequest, RewrapRequestSpec};
 use bulla_tests::cluster::{Cluster, plain, seal};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
@@ -20,38 +23,61 @@ const FLOOD: usize = 4;
 const MOST: usize = 400;
 
 pub(crate) async fn run(table: &mut Table, cluster: &Cluster) {
-    cluster.namespace("idle").await;
-    cluster.namespace("flooded").await;
-    let idle = latencies(cluster, "idle").await;
-    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    for namespace in ["idle", "beside", "flooded"] {
+        cluster.namespace(namespace).await;
+    }
     let recipient = cluster.recipient().await;
     let sealed = seal(&plain("flooded", "x", &[("a", "a value of thirty-two bytes long")]), &recipient);
     let values: Vec<String> = std::iter::repeat_n(sealed.spec.encrypted_data["a"].clone(), VALUES).collect();
+    let idle = latencies(cluster, "idle").await;
+    let data = Some([("values".to_owned(), values.concat())].into());
+    let ballast = ConfigMap { metadata: metadata(), data, ..ConfigMap::default() };
+    let (beside, _) = flooded(cluster, "beside", ballast).await;
+    let request = RewrapRequest { metadata: metadata(), spec: RewrapRequestSpec { values }, status: None };
+    let (under, requests) = flooded(cluster, "flooded", request).await;
+    for (name, share, goal) in [("p50", 0.5, Goal::None), ("p99", 0.99, Goal::Ratio(2.0, None))] {
+        let at = |sorted: &[f64]| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+        let what = format!("create to Secret, {name}, under a flood of {requests} requests of {VALUES} values");
+        table.add(&what, Unit::Time, at(&under), Some(("idle", at(&idle))), goal);
+        table.add(what, Unit::Time, at(&under), Some(("the same flood of ConfigMaps", at(&beside))), Goal::None);
+    }
+}
+
+fn metadata() -> ObjectMeta {
+    ObjectMeta { generate_name: Some("flood-".to_owned()), ..ObjectMeta::default() }
+}
+
+/// Latencies while copies of `object` are created, and how many were.
+async fn flooded<K>(cluster: &Cluster, namespace: &str, object: K) -> (Vec<f64>, usize)
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..FLOOD {
-        let api: Api<RewrapRequest> = Api::namespaced(cluster.admin(), "flooded");
-        let (stop, count, values) = (stop.clone(), count.clone(), values.clone());
+        let api: Api<K> = Api::namespaced(cluster.admin(), namespace);
+        let (stop, count, object) = (stop.clone(), count.clone(), object.clone());
         tasks.spawn(async move {
             while !stop.load(Ordering::Relaxed) && count.fetch_add(1, Ordering::Relaxed) < MOST {
-                let metadata = ObjectMeta { generate_name: Some("flood-".to_owned()), ..ObjectMeta::default() };
-                let request = RewrapRequest { metadata, spec: RewrapRequestSpec { values: values.clone() }, status: None };
-                api.create(&PostParams::default(), &request).await.unwrap();
+                api.create(&PostParams::default(), &object).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         });
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let flooded = latencies(cluster, "flooded").await;
+    let all = latencies(cluster, namespace).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
-    let requests = count.load(Ordering::Relaxed).min(MOST);
-    for (name, share, goal) in [("p50", 0.5, Goal::None), ("p99", 0.99, Goal::Ratio(2.0, None))] {
-        let at = |sorted: &[f64]| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
-        let what = format!("create to Secret, {name}, under a flood of {requests} requests of {VALUES} values");
-        table.add(what, Unit::Time, at(&flooded), Some(("idle", at(&idle))), goal);
-    }
+    (all, count.load(Ordering::Relaxed).min(MOST))
 }
 
 /// Microseconds from before the creation until the Secret is there, sorted.

@@ -63,7 +63,7 @@ fn keys() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let cluster = bulla_tests::cluster::Cluster::start(bulla_control_plane::Options::default()).await;
-        let controller = cluster.controller(&["--log-level=warn"]).await;
+        let controller = cluster.controller(&[]).await;
         rewrap::through_the_cluster(&mut table, &cluster).await;
         flood::run(&mut table, &cluster).await;
         drop(controller);

@@ -109,7 +109,11 @@ impl FromStr for Fingerprint {
 
 /// A public key that values are sealed to; its `Debug` and `Display` are its text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Recipient(Public);
+pub struct Recipient {
+    public: Public,
+    /// Kept: it is asked for at each value, and hashing the long text of a hybrid key takes as long as other steps of sealing.
+    fingerprint: Fingerprint,
+}
 
 #[derive(Clone, PartialEq, Eq)]
 enum Public {
@@ -118,10 +122,16 @@ enum Public {
 }
 
 impl Recipient {
+    fn new(public: Public) -> Self {
+        let hash = digest::digest(&digest::SHA256, public.to_text().as_bytes());
+        let fingerprint = Fingerprint(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"));
+        Self { public, fingerprint }
+    }
+
     /// Which kind of key this is.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        match self.0 {
+        match self.public {
             Public::Hybrid(_) => Algorithm::Hybrid,
             Public::X25519(_) => Algorithm::X25519,
         }
@@ -130,25 +140,30 @@ impl Recipient {
     /// SHA-256 of the recipient's text.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let hash = digest::digest(&digest::SHA256, self.to_string().as_bytes());
-        Fingerprint(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        self.fingerprint
     }
 
     /// Wraps a file key: the arguments of the stanza, and its body.
     pub(crate) fn wrap(&self, file_key: &FileKey) -> (String, Vec<u8>) {
-        match &self.0 {
+        match &self.public {
             Public::Hybrid(public) => hybrid::wrap(public, file_key),
             Public::X25519(public) => x25519::wrap(public, file_key),
         }
     }
 }
 
+impl Public {
+    fn to_text(&self) -> String {
+        match self {
+            Self::Hybrid(public) => to_bech32(hybrid::RECIPIENT_PREFIX, public.as_bytes()),
+            Self::X25519(public) => to_bech32(x25519::RECIPIENT_PREFIX, public),
+        }
+    }
+}
+
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&match &self.0 {
-            Public::Hybrid(public) => to_bech32(hybrid::RECIPIENT_PREFIX, public.as_bytes()),
-            Public::X25519(public) => to_bech32(x25519::RECIPIENT_PREFIX, public),
-        })
+        f.write_str(&self.public.to_text())
     }
 }
 
@@ -169,7 +184,7 @@ impl FromStr for Recipient {
         } else {
             x25519::parse_recipient(text).map(Public::X25519)
         };
-        public.map(Self).ok_or(KeyError::Recipient)
+        public.map(Self::new).ok_or(KeyError::Recipient)
     }
 }
 
@@ -195,12 +210,12 @@ impl Identity {
         match algorithm {
             Algorithm::Hybrid => {
                 let private = Box::new(hybrid::Private::from_bytes(bytes));
-                let recipient = Recipient(Public::Hybrid(private.public().clone()));
+                let recipient = Recipient::new(Public::Hybrid(private.public().clone()));
                 Self { private: Private::Hybrid(private), recipient }
             }
             Algorithm::X25519 => {
                 let private = Box::new(x25519::Private::from_bytes(bytes));
-                let recipient = Recipient(Public::X25519(*private.public()));
+                let recipient = Recipient::new(Public::X25519(*private.public()));
                 Self { private: Private::X25519(private), recipient }
             }
         }

@@ -149,7 +149,12 @@ pub async fn replace_secret(
 /// Answers a `RewrapRequest`. The answer to that is asked for as metadata: the object is as large as objects get.
 ///
 /// # RBAC: `rewraprequests/status: patch`
-pub async fn patch_rewrap_status(client: &Client, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), ApiError> {
+pub async fn patch_rewrap_status(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    patch: &serde_json::Value,
+) -> Result<(), ApiError> {
     let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/rewraprequests/{name}/status?fieldManager=bulla-controller");
     let body = serde_json::to_vec(patch).expect("a patch is JSON");
     send_for_head(client, Method::PATCH, &path, body.into()).await.map(drop)

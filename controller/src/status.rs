@@ -287,7 +287,11 @@ mod tests {
             conditions.map(|c| format!("{}={} {} {}", c.r#type, c.status, c.reason, c.last_transition_time)).collect::<Vec<_>>()
         };
         assert_eq!(words(&first), ["Ready=True Ready 2026-11-23T06:50:00Z"]);
-        assert_eq!(status(&first, &ready, &[], &KeyRing::default(), 1, now("2026-11-24T00:00:00Z")), first, "nothing to write when nothing changed");
+        assert_eq!(
+            status(&first, &ready, &[], &KeyRing::default(), 1, now("2026-11-24T00:00:00Z")),
+            first,
+            "nothing to write when nothing changed"
+        );
         let stalled = status(&first, &Stop::Foreign.into(), &[], &KeyRing::default(), 2, now("2026-11-25T00:00:00Z"));
         assert_eq!(
             words(&stalled),

@@ -55,8 +55,10 @@ impl Policy {
     /// The kinds of which a key is due now. What it is called says [`next_name`].
     #[must_use]
     pub fn due(&self, all: &[Key], now: Timestamp) -> Vec<Algorithm> {
-        let kinds = [Algorithm::Hybrid, Algorithm::X25519].into_iter().filter(|kind| all.iter().any(|key| key.algorithm == *kind));
-        let is_due = |kind: &Algorithm| newest_active(*kind, all, now).is_none_or(|newest| newest.is_older(self.renew_period, now));
+        let kinds =
+            [Algorithm::Hybrid, Algorithm::X25519].into_iter().filter(|kind| all.iter().any(|key| key.algorithm == *kind));
+        let is_due =
+            |kind: &Algorithm| newest_active(*kind, all, now).is_none_or(|newest| newest.is_older(self.renew_period, now));
         if self.renew_period.is_some() { kinds.filter(is_due).collect() } else { Vec::new() }
     }
 }

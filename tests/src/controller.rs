@@ -15,7 +15,11 @@ impl Controller {
     /// unoptimised one says all that it does.
     pub async fn start(plane: &ControlPlane, args: &[&str]) -> Self {
         let kubeconfig = plane.service_account_kubeconfig("bulla-system", "bulla-controller").await.unwrap();
-        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "warn" }].iter().chain(args).map(|arg| (*arg).to_owned()).collect();
+        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "warn" }]
+            .iter()
+            .chain(args)
+            .map(|arg| (*arg).to_owned())
+            .collect();
         let program = binary("bulla-controller");
         let environment = [("KUBECONFIG", kubeconfig.as_path())];
         Self(Process::start("bulla-controller", &program, &args, &environment, plane.folder()).unwrap())

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bulla_keys::select::newest_active;
 use bulla_shared::age::{Algorithm, Recipient};
-use bulla_shared::resources::sealing_key::{SealingKey, SealingKeySpec};
+use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeySpec};
 use jiff::Timestamp;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::Value;
 
 use super::{Cluster, OFFLINE};
-use crate::error::{Error, Kind, note};
+use crate::error::{Error, Kind, note, warn};
 
 /// How long the controller may take to make a key.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,6 +78,19 @@ impl Cluster {
             }
             _ => self.failure(&doing, &error),
         })
+    }
+
+    /// Waits until a state is in effect; says so if it is not.
+    pub fn in_effect(&self, name: &str, state: KeyState) -> Result<(), Error> {
+        let start = Instant::now();
+        while self.sealing_key(name)?.status.and_then(|status| status.state) != Some(state) {
+            if start.elapsed() > PATIENCE {
+                warn(format!("the SealingKey {name} is not {state} yet: is bulla-controller running? It takes effect by itself"));
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// Waits until the controller has published a key.

@@ -129,7 +129,9 @@ struct Published {
 
 impl Published {
     fn of(cluster: &Cluster) -> Result<Self, Error> {
-        let keys = cluster.sealing_keys()?;
+        let mut keys = cluster.sealing_keys()?;
+        // By age, which a restored cluster has too.
+        keys.sort_by_key(|key| key.status.as_ref().map(|status| (status.created.clone(), status.fingerprint.clone())));
         let now = Timestamp::now();
         let newest = |algorithm| newest_active(&keys, algorithm, now).map(|key| key.recipient);
         // One kind in one file: hybrid, unless the cluster has none.
@@ -138,8 +140,7 @@ impl Published {
             return Err(Error::new(Kind::Cluster, format!("context {} publishes no Active key", cluster.context))
                 .hint("is bulla-controller running? bulla keys list"));
         }
-        let mut all: Vec<_> = keys.iter().filter_map(state).collect();
-        all.sort_by(|a, b| (&a.2, a.0).cmp(&(&b.2, b.0)));
+        let all: Vec<_> = keys.iter().filter_map(state).collect();
         let old = all.iter().filter_map(|(fingerprint, state, since)| {
             let state = match state {
                 KeyState::Active => return None,
@@ -193,7 +194,13 @@ impl Published {
             after = output.len();
         }
         let mut comments = String::new();
-        push_lines(&mut comments, &self.old, ending);
+        let committed = text.parse::<RecipientsFile>().unwrap_or_default().old;
+        for old in &self.old {
+            // Since when a key only opens is what the file says already: a restored cluster has forgotten it.
+            let known = committed.iter().find(|known| known.fingerprint == old.fingerprint && known.state == old.state);
+            let kept = known.filter(|_| old.state != OldKeyState::Compromised);
+            push_lines(&mut comments, &[kept.unwrap_or(old)], ending);
+        }
         output.insert_str(after, &comments);
         output
     }
@@ -236,6 +243,8 @@ mod tests {
         let after = format!("# prod\n{new}\n{comment}\n\n# another cluster\n{other}\n");
         assert_eq!(published.edit(&before), after);
         assert_eq!(published.edit(&after), after, "nothing to write when nothing changed");
+        let earlier = after.replace("2026-11-23T06:50:00Z", "2025-01-01T00:00:00Z");
+        assert_eq!(published.edit(&earlier), earlier, "the file knows it longer");
         assert_eq!(published.edit(&before.replace('\n', "\r\n")), after.replace('\n', "\r\n"));
         assert_eq!(published.edit(&other.to_string()), format!("{other}\n{new}\n{comment}\n"));
         assert!(after.parse::<RecipientsFile>().is_ok());

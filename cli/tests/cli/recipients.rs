@@ -34,5 +34,7 @@ fn keys() {
     world.bulla(&["keys", "restore", "binary.age"]).fails(4, "keys_restore_with_nothing");
     world.bulla(&["keys", "restore", "-i", "hybrid.key", "binary.age"]).fails(4, "keys_restore_no_age_file");
     world.bulla(&["keys", "verify-backup", "-i", "hybrid.key", "missing.age", "."]).fails(74, "keys_verify_backup_missing");
-    world.bulla(&["keys", "verify-backup", "-i", "hybrid.recipients", "binary.age", "."]).fails(4, "keys_verify_backup_recipient_as_identity");
+    world
+        .bulla(&["keys", "verify-backup", "-i", "hybrid.recipients", "binary.age", "."])
+        .fails(4, "keys_verify_backup_recipient_as_identity");
 }

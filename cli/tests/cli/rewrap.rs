@@ -84,7 +84,10 @@ fn refusals() {
     world.bulla(&["rewrap", "-i", "hybrid.recipients", "-R", "other.recipients", "git"]).fails(4, "rewrap_recipient_as_identity");
     world.bulla(&["rewrap", "-i", "hybrid.key", "-t", "prod", "git"]).fails(3, "rewrap_no_configuration");
     world.bulla(&["rewrap", "git"]).fails(3, "rewrap_no_cluster");
-    world.bulla(&["rewrap", "-i", "hybrid.key", "--context", "c", "git"]).in_the_parsers_words().fails(2, "rewrap_identity_and_context");
+    world
+        .bulla(&["rewrap", "-i", "hybrid.key", "--context", "c", "git"])
+        .in_the_parsers_words()
+        .fails(2, "rewrap_identity_and_context");
     let mixed = [&OFFLINE[..], &["-R", "x25519.recipients", "git/old.yaml"]].concat();
     world.bulla(&mixed).partly().fails(4, "rewrap_mixed_recipients");
     world.bulla(&[&OFFLINE[..], &["nowhere"]].concat()).partly().fails(4, "rewrap_missing_path");
@@ -101,7 +104,10 @@ fn off_a_compromised_key() {
     let comment = |since: &str| format!("# bulla: key={} state=Compromised since={since}\n", fingerprint("hybrid"));
     // The values of the harness are of 2020-01-02.
     world.write("late.recipients", format!("{}\n{}", Keys::get().recipient("other"), comment("2020-01-01T00:00:00Z")));
-    world.bulla(&["rewrap", "-i", "hybrid.key", "-R", "late.recipients", "git/old.yaml"]).partly().fails(4, "rewrap_sealed_too_late");
+    world
+        .bulla(&["rewrap", "-i", "hybrid.key", "-R", "late.recipients", "git/old.yaml"])
+        .partly()
+        .fails(4, "rewrap_sealed_too_late");
     world.write("prod.recipients", format!("{}\n{}", Keys::get().recipient("other"), comment("2020-03-04T00:00:00Z")));
     world.bulla(&["rewrap", "-i", "hybrid.key", "-R", "prod.recipients", "git/old.yaml"]).works();
     let due = world.bulla(&["inspect", "--due", "git/old.yaml"]).works();

@@ -120,9 +120,8 @@ impl<'a> Look<'a> {
     fn next_keys(&self) -> Vec<Action> {
         let View { keys, generate, policy, now, .. } = self.view;
         let due = if *generate { policy.due(&self.all, *now) } else { Vec::new() };
-        let is_pending = |key: &SealingKey| {
-            self.find(key).is_none() && named(key).is_none() && key.spec.state != Some(KeyState::Retired)
-        };
+        let is_pending =
+            |key: &SealingKey| self.find(key).is_none() && named(key).is_none() && key.spec.state != Some(KeyState::Retired);
         let holder = |name: &str| match keys.iter().find(|key| key.metadata.name.as_deref() == Some(name)) {
             None => Holder::Nobody,
             Some(key) => match named(key).and_then(|text| text.parse::<Fingerprint>().ok()) {

@@ -66,14 +66,21 @@ mod tests {
     }
 
     fn items(text: &str) -> String {
-        ['1', '2', '3', '9'].iter().fold(text.to_owned(), |text, digit| text.replace(&format!("k{digit}"), &id(*digit).to_string()))
+        ['1', '2', '3', '9']
+            .iter()
+            .fold(text.to_owned(), |text, digit| text.replace(&format!("k{digit}"), &id(*digit).to_string()))
     }
 
     #[test]
     fn counts_who_opened_and_hints_of_the_rest() {
         let heads = [
             head(2, &items(r#"[{"name":"a","state":"Opened","keyId":"k1"},{"name":"b","state":"Opened","keyId":"k1"}]"#)),
-            head(2, &items(r#"[{"name":"a","state":"Opened","keyId":"k2"},{"name":"b","state":"KeyMissing","sealedTo":["k1","k3","k9"]}]"#)),
+            head(
+                2,
+                &items(
+                    r#"[{"name":"a","state":"Opened","keyId":"k2"},{"name":"b","state":"KeyMissing","sealedTo":["k1","k3","k9"]}]"#,
+                ),
+            ),
         ];
         let usage = Usage::count(heads.iter(), |key| *key != id('9'));
         assert_eq!(usage.of(&id('1'), None), Some(KeyUsage { items: 3, secrets: 2 }));

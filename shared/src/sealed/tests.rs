@@ -232,6 +232,88 @@ fn rewrap_refuses_what_opening_refuses_and_other_kinds() {
 }
 
 #[test]
+fn offline_rewrap_makes_recipients_the_only_ones() {
+    let old = ring(Algorithm::Hybrid, 2);
+    let value = seal(b"value", &old);
+    let new = Identity::generate(Algorithm::Hybrid);
+    let kept = old.0[1].recipient().clone();
+    let to = |all: &[&Recipient]| Recipients::new(all.iter().map(|recipient| (*recipient).clone())).unwrap();
+    let moved = value.rewrap_to(&old, &to(&[new.recipient(), &kept])).unwrap();
+    assert_eq!(moved.binding().keys, [new.recipient(), &kept].map(|recipient| recipient.fingerprint().id()));
+    assert_eq!(moved.bytes[moved.wraps[1].1.clone()], value.bytes[value.wraps[1].1.clone()], "the stanza of one that stays");
+    assert!(moved.is_rewrap_of(&value));
+    let other = Identity::generate(Algorithm::X25519);
+    let weaker = moved.rewrap_to(&Ring(vec![new]), &to(&[other.recipient()])).unwrap();
+    assert_eq!((weaker.algorithm(), weaker.wraps.len()), (Algorithm::X25519, 1));
+    let opened = weaker.to_string().parse::<SealedValue>().unwrap().open(&place("password"), &Ring(vec![other])).unwrap();
+    assert_eq!(opened.plaintext.expose(), b"value");
+    assert!(matches!(
+        value.rewrap_to(&ring(Algorithm::Hybrid, 1), &to(&[&kept])),
+        Err(RewrapError::Sealed(SealedError::UnknownKey(_)))
+    ));
+}
+
+#[test]
+fn what_a_rewrap_cannot_have_done_is_seen_without_a_key() {
+    let all = ring(Algorithm::X25519, 2);
+    let value = seal(b"value", &all);
+    let new = Identity::generate(Algorithm::X25519);
+    let ours = Ring(vec![all.0[0].to_text().parse().unwrap()]);
+    let moved = value.rewrap(&ours, new.recipient()).unwrap();
+    assert!(moved.is_rewrap_of(&value));
+    assert!(!seal(b"value", &all).is_rewrap_of(&value), "another payload");
+    let mut changed = moved.clone();
+    changed.bytes[moved.wraps[1].1.end - 5] ^= 1;
+    assert!(!changed.is_rewrap_of(&value), "the stanza of somebody else");
+    let mut later = moved.clone();
+    later.binding.sealed = "2026-11-24T00:00:00Z".parse().unwrap();
+    assert!(!later.is_rewrap_of(&value), "another time");
+    let mut wider = moved.clone();
+    wider.binding.scope = Scope::Cluster;
+    assert!(!wider.is_rewrap_of(&value), "another scope");
+    let mut due = value.clone();
+    due.binding.rotate_by = "2026-12-01".parse().ok();
+    assert!(!moved.is_rewrap_of(&due), "due no more");
+}
+
+/// Two keys of ours of which the newer is in other hands since a time.
+struct Compromised(Ring, &'static str);
+
+impl Keys for Compromised {
+    fn newest(&self, ids: &[KeyId]) -> Option<(usize, &Identity)> {
+        self.0.newest(ids)
+    }
+
+    fn compromised_at(&self, id: &KeyId) -> Option<Timestamp> {
+        (self.0.0.last()?.recipient().fingerprint().id() == *id).then(|| self.1.parse().unwrap())
+    }
+}
+
+#[test]
+fn a_key_in_other_hands_opens_what_was_sealed_before() {
+    let new = Identity::generate(Algorithm::X25519);
+    for (since, opens) in [("2026-11-23T06:50:00Z", true), ("2026-11-24T00:00:00Z", true), ("2026-11-23T06:49:59Z", false)] {
+        let keys = Compromised(ring(Algorithm::X25519, 1), since);
+        let value = seal(b"value", &keys.0);
+        let moved = value.rewrap(&keys, new.recipient());
+        if opens {
+            assert_eq!(value.open(&place("password"), &keys).unwrap().plaintext.expose(), b"value");
+            assert_eq!(moved.unwrap().binding().rotate_by, since[..10].parse().ok(), "due since that day");
+        } else {
+            let id = keys.0.0[0].recipient().fingerprint().id();
+            assert_eq!(value.open(&place("password"), &keys).unwrap_err(), SealedError::Compromised(id));
+            assert_eq!(moved, Err(SealedError::Compromised(id).into()));
+        }
+    }
+    // An earlier date stays.
+    let keys = Compromised(ring(Algorithm::X25519, 1), "2026-11-24T00:00:00Z");
+    let recipients = Recipients::new([keys.0.0[0].recipient().clone()]).unwrap();
+    let due = "2026-11-01".parse().ok();
+    let value = SealedValue::seal(b"value", Scope::Cluster, &recipients, "2026-10-01T00:00:00Z".parse().unwrap(), due).unwrap();
+    assert_eq!(value.rewrap(&keys, new.recipient()).unwrap().binding().rotate_by, due);
+}
+
+#[test]
 fn a_long_header_is_refused_at_the_first_stanza_too_many() {
     let header = [header::INTRO, &"-> a\n\n".repeat(10_900)].concat();
     let error = to_base64_padded(header.as_bytes()).parse::<SealedValue>().unwrap_err();

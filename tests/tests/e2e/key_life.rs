@@ -65,10 +65,7 @@ async fn rotate_rewrap_retire_destroy() {
     let (list, _) = bulla_works(kubeconfig, repository.path(), &["keys", "list"]);
     assert!(list.contains(&format!("{name}  Active (newest)")) && list.contains("initial"), "{list}");
     let refused = bulla_fails(kubeconfig, repository.path(), &["keys", "retire", "initial"], 5);
-    assert!(
-        refused.contains("values are sealed to it") && refused.contains("2000 items of 1000 SealedSecrets"),
-        "{refused}"
-    );
+    assert!(refused.contains("values are sealed to it") && refused.contains("2000 items of 1000 SealedSecrets"), "{refused}");
     let keys: Api<SealingKey> = Api::all(cluster.admin());
     assert!(keys.delete("initial", &DeleteParams::default()).await.is_err(), "a key in use is not deleted either");
     let newest = bulla_fails(kubeconfig, repository.path(), &["keys", "retire", &name], 5);

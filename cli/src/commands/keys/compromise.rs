@@ -3,6 +3,7 @@
 use bulla_keys::select::newest_active;
 use bulla_shared::age::Algorithm;
 use bulla_shared::binding::time_text;
+use bulla_shared::resources::sealing_key::KeyState;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -38,13 +39,17 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         rotate(&cluster, key.spec.algorithm)?;
         let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), Timestamp::now());
         if newest.is_none_or(|newest| newest.name == args.name) {
-            return Err(Error::new(Kind::Cluster, format!("SealingKey {} is not marked: there is no other key to seal to", args.name))
-                .cause("the new key is not the newest: was this one made in the future?")
-                .hint("make another SealingKey, wait until it is Active, then run this again"));
+            return Err(Error::new(
+                Kind::Cluster,
+                format!("SealingKey {} is not marked: there is no other key to seal to", args.name),
+            )
+            .cause("the new key is not the newest: was this one made in the future?")
+            .hint("make another SealingKey, wait until it is Active, then run this again"));
         }
     }
     let patch = json!({"spec": {"state": "Compromised", "compromisedAt": time_text(&at)}});
     cluster.patch_sealing_key(&args.name, &patch)?;
+    cluster.in_effect(&args.name, KeyState::Compromised)?;
     let id = super::record(&key).map(|key| key.fingerprint.id().to_string());
     note(format!("SealingKey {} is compromised since {}", args.name, time_text(&at)));
     note("next: bulla recipients --update; commit; bulla rewrap; then change every value that was under it:");

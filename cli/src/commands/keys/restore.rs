@@ -38,7 +38,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         if !there.contains(&fingerprint) {
             // Named after the key, not after a SealingKey: that has another UID in another cluster.
             let name = format!("restored-{}", key.fingerprint().id());
-            if !cluster.store_private_key(namespace, &StoredKey { name: name.clone(), identity: key.identity, created: key.created })? {
+            if !cluster
+                .store_private_key(namespace, &StoredKey { name: name.clone(), identity: key.identity, created: key.created })?
+            {
                 return Err(Error::new(Kind::Cluster, format!("private key {} is not restored", &fingerprint[..16]))
                     .cause(format!("the Secret {namespace}/{name} is there, and does not hold this key"))
                     .hint("look at it, move it away, and run this again: it goes on where it stopped"));

@@ -2,7 +2,7 @@
 
 use bulla_keys::select::newest_active;
 use bulla_shared::age::Algorithm;
-use bulla_shared::resources::sealing_key::KeyUsage;
+use bulla_shared::resources::sealing_key::{KeyState, KeyUsage};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -31,7 +31,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let cluster = context.connect()?;
     let key = cluster.sealing_key(name)?;
     let refused = |cause: String| {
-        let hint = format!("bulla rewrap moves values, and usage falls once they are applied; --confirm {name} retires it all the same");
+        let hint =
+            format!("bulla rewrap moves values, and usage falls once they are applied; --confirm {name} retires it all the same");
         Error::new(Kind::Cluster, format!("cannot retire the SealingKey {name}")).cause(cause).hint(hint)
     };
     if confirm.is_none() {
@@ -56,6 +57,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         // Confirmed once, not for ever.
         cluster.patch_sealing_key(name, &json!({"metadata": {"annotations": {"bulla.dev/confirm": null}}}))?;
     }
+    cluster.in_effect(name, KeyState::Retired)?;
     note(format!("SealingKey {name} is retired: nothing opens with it any more"));
     Ok(())
 }

@@ -22,7 +22,8 @@ use crate::rewrap::target::Target;
 const BATCH: usize = 100;
 
 /// What is said of an answer that must not be written.
-const OTHER: &str = "the cluster answered with something else than this value under its newest key: compare with bulla recipients";
+const OTHER: &str =
+    "the cluster answered with something else than this value under its newest key: compare with bulla recipients";
 
 /// A batch of files at a time, and in it one cluster after the other.
 pub(super) fn run(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Result<(), Error> {

@@ -109,4 +109,3 @@ fn check(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &Progres
 fn ids(value: &SealedValue) -> String {
     value.binding().keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
-

@@ -62,12 +62,16 @@ fn move_offline(
             continue;
         }
         if !targets.iter().any(|target| target.vouches_for(&found.value)) {
-            failed(found, &"it is under no key of the targets of this path; name the recipients with -R or the target with -t, if you mean it");
+            failed(
+                found,
+                &"it is under no key of the targets of this path; name the recipients with -R or the target with -t, if you mean it",
+            );
             continue;
         }
         match found.value.rewrap_to(&Marked { ring, targets }, recipients) {
             Ok(value) => {
-                for recipient in recipients.iter().filter(|recipient| !now.clone().any(|id| *id == recipient.fingerprint().id())) {
+                for recipient in recipients.iter().filter(|recipient| !now.clone().any(|id| *id == recipient.fingerprint().id()))
+                {
                     tally.adds(progress, recipient);
                 }
                 moved.push((index, value));

@@ -45,7 +45,14 @@ impl Tally {
         progress.suspend(|| warn(error.one_line()));
     }
 
-    pub(super) fn fail_value(&self, progress: &ProgressBar, file: &SealedFile, found: &Found, moved: bool, cause: impl std::fmt::Display) {
+    pub(super) fn fail_value(
+        &self,
+        progress: &ProgressBar,
+        file: &SealedFile,
+        found: &Found,
+        moved: bool,
+        cause: impl std::fmt::Display,
+    ) {
         Self::add(&self.failed_values, usize::from(!moved));
         let what = format!("{}: {} is not rewrapped", file.path.display(), found.label());
         self.fail(progress, &Error::new(Kind::Keys, what).cause(cause));

@@ -81,7 +81,9 @@ impl Targets {
             all.push(cache[name].clone());
         }
         if let Some(file) = config.recovery()? {
-            let target = cache.entry(RECOVERY.to_owned()).or_insert_with(|| Arc::new(Target::from_file("recovery", Source::Recovery, file, None)));
+            let target = cache
+                .entry(RECOVERY.to_owned())
+                .or_insert_with(|| Arc::new(Target::from_file("recovery", Source::Recovery, file, None)));
             all.push(target.clone());
         }
         Ok(all)

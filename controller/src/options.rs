@@ -27,7 +27,7 @@ pub struct Options {
     /// Age of the newest key at which the next one is made, such as 365d [default: never]
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub key_renew_period: Option<SignedDuration>,
-    /// Age at which a key turns DecryptOnly once a newer one is Active, such as 400d [default: never]
+    /// Age at which a key only opens, once a newer one is Active, such as 400d [default: never]
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub key_decrypt_only_after: Option<SignedDuration>,
     /// How much is logged

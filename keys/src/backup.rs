@@ -83,13 +83,13 @@ pub fn write(keys: &[BackupKey], now: Timestamp) -> Zeroizing<String> {
 }
 
 fn comments(key: &BackupKey) -> String {
-    let mut record = format!("# bulla: created={}", time_text(&key.created));
+    let mut words = vec![format!("created={}", time_text(&key.created))];
     if let Some(sealing_key) = &key.sealing_key {
-        record += &format!(" sealingkey={}", sealing_key.name);
-        record += &sealing_key.state.map(|state| format!(" state={state}")).unwrap_or_default();
-        record += &sealing_key.compromised_at.map(|at| format!(" compromised={}", time_text(&at))).unwrap_or_default();
+        words.push(format!("sealingkey={}", sealing_key.name));
+        words.extend(sealing_key.state.map(|state| format!("state={state}")));
+        words.extend(sealing_key.compromised_at.map(|at| format!("compromised={}", time_text(&at))));
     }
-    format!("{record}\n# public key: {}\n", key.identity.recipient())
+    format!("# bulla: {}\n# public key: {}\n", words.join(" "), key.identity.recipient())
 }
 
 /// Reads a backup.

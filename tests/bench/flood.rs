@@ -1,6 +1,6 @@
 //! Reconciling while rewrap requests flood in: from the creation of a SealedSecret until its Secret is there.
 //!
-//! Beside it the same flood of ConfigMaps, which no controller of ours looks at: what an API server on two cores is busy with anyway.
+//! Beside it the same flood of `ConfigMap`s, which no controller of ours looks at: what an API server on two cores is busy with anyway.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,8 +35,8 @@ pub(crate) async fn run(table: &mut Table, cluster: &Cluster) {
     let (beside, _) = flooded(cluster, "beside", ballast).await;
     let request = RewrapRequest { metadata: metadata(), spec: RewrapRequestSpec { values }, status: None };
     let (under, requests) = flooded(cluster, "flooded", request).await;
-    for (name, share, goal) in [("p50", 0.5, Goal::None), ("p99", 0.99, Goal::Ratio(2.0, None))] {
-        let at = |sorted: &[f64]| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    for (name, share, goal) in [("p50", 50, Goal::None), ("p99", 99, Goal::Ratio(2.0, None))] {
+        let at = |sorted: &[f64]| sorted[(sorted.len() - 1) * share / 100];
         let what = format!("create to Secret, {name}, under a flood of {requests} requests of {VALUES} values");
         table.add(&what, Unit::Time, at(&under), Some(("idle", at(&idle))), goal);
         table.add(what, Unit::Time, at(&under), Some(("the same flood of ConfigMaps", at(&beside))), Goal::None);

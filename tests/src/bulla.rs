@@ -14,6 +14,7 @@ pub fn bulla(kubeconfig: &Path, folder: &Path, args: &[&str]) -> Output {
 }
 
 /// The same, which must succeed: standard output and standard error.
+#[allow(clippy::must_use_candidate, reason = "that it works is what is asked")]
 #[track_caller]
 pub fn bulla_works(kubeconfig: &Path, folder: &Path, args: &[&str]) -> (String, String) {
     let output = bulla(kubeconfig, folder, args);
@@ -23,6 +24,7 @@ pub fn bulla_works(kubeconfig: &Path, folder: &Path, args: &[&str]) -> (String, 
 }
 
 /// The same, which must end with this exit code and a hint: standard error.
+#[allow(clippy::must_use_candidate, reason = "that it fails is what is asked")]
 #[track_caller]
 pub fn bulla_fails(kubeconfig: &Path, folder: &Path, args: &[&str], code: i32) -> String {
     let output = bulla(kubeconfig, folder, args);

@@ -34,7 +34,9 @@ impl Cluster {
         let secret: Secret = secret.map_err(|_| Error::new(Kind::Bug, "cannot write a Secret"))?;
         let created = self.runtime.block_on(api.create(&PostParams::default(), &secret));
         for data in [Some(secret), created.as_ref().ok().cloned()].into_iter().flatten().filter_map(|secret| secret.data) {
-            data.into_values().for_each(|mut bytes| bytes.0.zeroize());
+            for mut bytes in data.into_values() {
+                bytes.0.zeroize();
+            }
         }
         match created {
             Ok(_) => Ok(true),

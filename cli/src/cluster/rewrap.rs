@@ -11,7 +11,7 @@ use super::Cluster;
 use crate::error::{Error, Kind};
 
 /// How long the controller may take to answer one request.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Cluster {
     /// Has values of `namespace` moved to the newest key: an answer for each, in order, or why this namespace cannot be asked.

@@ -14,7 +14,7 @@ use super::{Cluster, OFFLINE};
 use crate::error::{Error, Kind, note, warn};
 
 /// How long the controller may take to make a key.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The newest key of `context`, or of the current one; says on standard error where it came from.
 pub fn announced_key(context: Option<&str>) -> Result<Recipient, Error> {

@@ -163,7 +163,7 @@ impl<'a> Look<'a> {
                     status.since = Some(time_text(&self.view.now));
                 }
                 if state == KeyState::Compromised && key.spec.compromised_at.is_some() {
-                    status.since = key.spec.compromised_at.clone();
+                    status.since.clone_from(&key.spec.compromised_at);
                 }
                 status.state = Some(state);
                 status.recipient = Some(found.recipient.to_string());

@@ -331,12 +331,11 @@ impl SealedValue {
         for recipient in recipients.iter() {
             let id = recipient.fingerprint().id();
             ids.push(id);
-            match self.binding.keys.iter().position(|old| *old == id) {
-                Some(index) => stanzas.extend_from_slice(&self.bytes[self.wraps[index].1.clone()]),
-                None => {
-                    let (args, body) = recipient.wrap(&file_key);
-                    header::write_stanza(&mut stanzas, &args, &body);
-                }
+            if let Some(index) = self.binding.keys.iter().position(|old| *old == id) {
+                stanzas.extend_from_slice(&self.bytes[self.wraps[index].1.clone()]);
+            } else {
+                let (args, body) = recipient.wrap(&file_key);
+                header::write_stanza(&mut stanzas, &args, &body);
             }
         }
         self.with_stanzas(keys, &file_key, ids, &stanzas)

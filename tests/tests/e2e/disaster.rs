@@ -1,5 +1,7 @@
 //! The cluster is gone; what is left is Git and a backup.
 
+use std::path::Path;
+
 use bulla_control_plane::{Options, tools};
 use bulla_keys::stored::StoredKey;
 use bulla_shared::age::Algorithm;
@@ -27,6 +29,28 @@ fn tree(old: &bulla_shared::age::Recipient, new: &bulla_shared::age::Recipient) 
     tls.type_ = Some("kubernetes.io/tls".to_owned());
     tls.labels = [("app".to_owned(), "web".to_owned())].into();
     vec![seal(&plain("shop", "db", &[("user", "app"), ("password", "hunter2"), ("empty", "")]), old), seal(&tls, new)]
+}
+
+/// What `verify-backup` proves without a cluster, and what it refuses.
+fn verify(kubeconfig: &Path, folder: &Path) {
+    let run = |args: &[&str]| bulla_works(kubeconfig, folder, args);
+    let fails = |args: &[&str], code| bulla_fails(kubeconfig, folder, args, code);
+    let (_, said) = run(&["keys", "verify-backup", "-i", "admin.key", "keys.age", "git"]);
+    assert!(said.contains("5 values open with the 2 keys of the backup"), "{said}");
+    run(&["keys", "verify-backup", "--passphrase-file", "passphrase", "passphrase.age", "git"]);
+    let stranger = StoredKey::generate("x", Algorithm::Hybrid, Timestamp::now());
+    let foreign = seal(&plain("shop", "other", &[("a", "1")]), stranger.identity.recipient());
+    std::fs::write(folder.join("foreign.yaml"), manifest(&foreign)).unwrap();
+    let said = fails(&["keys", "verify-backup", "-i", "admin.key", "keys.age", "git", "foreign.yaml"], 1);
+    assert!(said.contains("foreign.yaml: shop/other a: sealed to key"), "{said}");
+    std::fs::write(folder.join("wrong"), "incorrect horse battery\n").unwrap();
+    let said = fails(&["keys", "verify-backup", "--passphrase-file", "wrong", "passphrase.age", "git"], 4);
+    assert!(said.contains("no identity matches") || said.contains("passphrase"), "{said}");
+    let whole = std::fs::read(folder.join("keys.age")).unwrap();
+    std::fs::write(folder.join("cut.age"), &whole[..whole.len() - 9]).unwrap();
+    fails(&["keys", "verify-backup", "-i", "admin.key", "cut.age", "git"], 4);
+    fails(&["keys", "restore", "-i", "weak.key", "keys.age"], 4);
+    fails(&["keys", "restore", "keys.age"], 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,23 +105,7 @@ async fn back_up_rebuild_restore() {
         std::fs::write(folder.path().join("opened"), text).unwrap();
         run(&["unseal", "-i", "opened", "git/0.yaml"]);
 
-        // Proven without a cluster.
-        let (_, said) = run(&["keys", "verify-backup", "-i", "admin.key", "keys.age", "git"]);
-        assert!(said.contains("5 values open with the 2 keys of the backup"), "{said}");
-        run(&["keys", "verify-backup", "--passphrase-file", "passphrase", "passphrase.age", "git"]);
-        let stranger = StoredKey::generate("x", Algorithm::Hybrid, Timestamp::now());
-        let foreign = seal(&plain("shop", "other", &[("a", "1")]), stranger.identity.recipient());
-        std::fs::write(folder.path().join("foreign.yaml"), manifest(&foreign)).unwrap();
-        let said = fails(&["keys", "verify-backup", "-i", "admin.key", "keys.age", "git", "foreign.yaml"], 1);
-        assert!(said.contains("foreign.yaml: shop/other a: sealed to key"), "{said}");
-        std::fs::write(folder.path().join("wrong"), "incorrect horse battery\n").unwrap();
-        let said = fails(&["keys", "verify-backup", "--passphrase-file", "wrong", "passphrase.age", "git"], 4);
-        assert!(said.contains("no identity matches") || said.contains("passphrase"), "{said}");
-        let whole = std::fs::read(folder.path().join("keys.age")).unwrap();
-        std::fs::write(folder.path().join("cut.age"), &whole[..whole.len() - 9]).unwrap();
-        fails(&["keys", "verify-backup", "-i", "admin.key", "cut.age", "git"], 4);
-        fails(&["keys", "restore", "-i", "weak.key", "keys.age"], 4);
-        fails(&["keys", "restore", "keys.age"], 4);
+        verify(kubeconfig, folder.path());
         // Into the same cluster: nothing to do.
         let (_, said) = run(&["keys", "restore", "-i", "admin.key", "keys.age"]);
         assert!(said.contains("2 keys in the backup: 0 stored, 0 SealingKeys created"), "{said}");
@@ -182,7 +190,7 @@ async fn definitions_deleted_and_applied_again() {
     eventually("the Secret went with its owner", || collected("db")).await;
     assert_eq!(cluster.private_keys().await.len(), 1, "private keys belong to nobody");
 
-    cluster.plane.apply_kustomize(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../controller/deploy")).await.unwrap();
+    cluster.plane.apply_kustomize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../controller/deploy")).await.unwrap();
     for name in definitions {
         assert!(kubectl(&["wait", "--for=condition=Established", &format!("crd/{name}")]).status.success());
     }

@@ -60,7 +60,7 @@ async fn a_developer_of_one_namespace() {
     let mut values: Vec<String> =
         [ScopeKind::Strict, ScopeKind::Namespace, ScopeKind::Cluster].map(|kind| value(at("mine", kind))).into();
     values.extend([ScopeKind::Strict, ScopeKind::Namespace].map(|kind| value(at("theirs", kind))));
-    let flipped = values[0].replacen("A", "B", 1);
+    let flipped = values[0].replacen('A', "B", 1);
     values.extend([flipped, "nonsense".to_owned()]);
     let answers = ask(&client, "mine", values.clone()).await.unwrap();
     for (answer, before) in answers[..3].iter().zip(&values) {

@@ -69,12 +69,11 @@ impl Targets {
             if !cache.contains_key(name) {
                 let (file, context) = config.target(name)?;
                 let context = self.context.clone().or(context);
-                let target = match file {
-                    Some(file) => Target::from_file(name, source, file, context),
-                    None => {
-                        let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
-                        Target::from_cluster(&cluster.context, &cluster.sealing_keys()?, Timestamp::now())
-                    }
+                let target = if let Some(file) = file {
+                    Target::from_file(name, source, file, context)
+                } else {
+                    let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
+                    Target::from_cluster(&cluster.context, &cluster.sealing_keys()?, Timestamp::now())
                 };
                 cache.insert(name.clone(), Arc::new(target));
             }

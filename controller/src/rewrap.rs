@@ -117,9 +117,7 @@ impl Rewraps {
     /// # RBAC: `rewraprequests: get, delete`, `rewraprequests/status: patch`
     async fn handle(&self, key: &Key) -> Result<Option<Duration>, ApiError> {
         let Some(request) = self.lock().get(key).cloned() else { return Ok(None) };
-        let left = SignedDuration::from_mins(KEPT_MINUTES) - Timestamp::now().duration_since(request.created);
-        // A negative time is no `Duration`: it is over, unless it is over by the clock alone.
-        let left = Duration::try_from(left).ok().or_else(|| READABLE.checked_sub(request.seen.elapsed()));
+        let left = left(request.created, Timestamp::now(), request.seen.elapsed());
         let api: Api<RewrapRequest> = Api::namespaced(self.client.clone(), &key.namespace);
         let Some(left) = left else {
             let exactly = Preconditions { uid: request.uid, resource_version: None };
@@ -179,6 +177,13 @@ impl Rewraps {
     }
 }
 
+/// How long a request is still kept: ten minutes from its creation, but not before it could be read. Clocks may differ by more than that.
+fn left(created: Timestamp, now: Timestamp, seen_for: Duration) -> Option<Duration> {
+    let by_clock = SignedDuration::from_mins(KEPT_MINUTES) - now.duration_since(created);
+    // A negative time is no `Duration`.
+    Duration::try_from(by_clock).ok().or_else(|| READABLE.checked_sub(seen_for))
+}
+
 /// The value under the newest Active key of its kind; none if it may not be opened here.
 fn rewrap(text: &str, namespace: &Namespace, ring: &KeyRing, now: Timestamp) -> Option<String> {
     let value: SealedValue = text.parse().ok()?;
@@ -207,6 +212,16 @@ mod tests {
 
     fn time(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_request_goes_after_ten_minutes_whatever_the_clocks_say() {
+        let after = |seconds: i64, seen: u64| left(time(0), time(seconds), Duration::from_secs(seen));
+        assert_eq!(after(60, 60), Some(Duration::from_mins(9)));
+        assert_eq!(after(601, 601), None);
+        assert_eq!(after(3600, 5), Some(Duration::from_secs(55)), "the API server's clock is an hour behind");
+        assert_eq!(after(3600, 61), None);
+        assert_eq!(after(-60, 0), Some(Duration::from_mins(11)), "or a minute ahead");
     }
 
     #[test]

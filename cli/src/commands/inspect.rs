@@ -8,6 +8,7 @@ use bulla_shared::sealed::SealedValue;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
+use super::values::Format;
 use crate::error::{Error, printable, warn};
 use crate::files::{self, Access, Input};
 use crate::json::to_json;
@@ -29,12 +30,6 @@ pub struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Serialize)]

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use bulla_shared::age::{Algorithm, Identity};
+use bulla_shared::age::Identity;
 use bulla_shared::binding::time_text;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::values::KeyKind;
 use crate::error::{Error, note};
 use crate::files::{self, Access, Input};
 use crate::keys;
@@ -23,16 +24,8 @@ pub struct Args {
     #[arg(short = 'y', long = "recipient", value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "algorithm")]
     recipient_of: Option<PathBuf>,
     /// Kind of the key
-    #[arg(long, value_enum, default_value_t = Kind::Hybrid)]
-    algorithm: Kind,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Kind {
-    /// ML-KEM-768 with X25519, safe against a later quantum computer
-    Hybrid,
-    /// X25519 alone, shorter and known to every age tool
-    X25519,
+    #[arg(long, value_enum, default_value_t = KeyKind::Hybrid)]
+    algorithm: KeyKind,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
@@ -43,10 +36,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         }
         return write(args, text.as_bytes(), Access::Default);
     }
-    let identity = Identity::generate(match args.algorithm {
-        Kind::Hybrid => Algorithm::Hybrid,
-        Kind::X25519 => Algorithm::X25519,
-    });
+    let identity = Identity::generate(args.algorithm.into());
     let (created, secret) = (time_text(&Timestamp::now()), identity.to_text());
     let head = format!("# created: {created}\n# public key: {}\n", identity.recipient());
     let mut file = Zeroizing::new(String::with_capacity(head.len() + secret.len() + 1));

@@ -9,6 +9,7 @@ mod recipients;
 mod rewrap;
 mod seal;
 mod unseal;
+mod values;
 
 use clap::{Parser, Subcommand};
 

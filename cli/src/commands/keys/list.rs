@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cluster::ContextArgs;
+use crate::commands::values::Format;
 use crate::error::{Error, printable};
 use crate::files::{self, Access};
 use crate::json::to_json;
@@ -20,12 +21,6 @@ pub(super) struct Args {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Serialize)]

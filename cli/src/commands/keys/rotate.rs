@@ -6,6 +6,7 @@ use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKeySpec};
 
 use super::record;
 use crate::cluster::{Cluster, ContextArgs};
+use crate::commands::values::KeyKind;
 use crate::error::{Error, note};
 use crate::files::{self, Access};
 
@@ -17,24 +18,12 @@ pub(super) struct Args {
     #[command(flatten)]
     context: ContextArgs,
     /// Kind of the key
-    #[arg(long, value_enum, default_value_t = Kind::Hybrid)]
-    algorithm: Kind,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Kind {
-    /// ML-KEM-768 with X25519
-    Hybrid,
-    /// X25519 alone
-    X25519,
+    #[arg(long, value_enum, default_value_t = KeyKind::Hybrid)]
+    algorithm: KeyKind,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let algorithm = match args.algorithm {
-        Kind::Hybrid => KeyAlgorithm::Hybrid,
-        Kind::X25519 => KeyAlgorithm::X25519,
-    };
-    let recipient = rotate(&args.context.connect()?, algorithm)?;
+    let recipient = rotate(&args.context.connect()?, args.algorithm.into())?;
     files::write(None, format!("{recipient}\n").as_bytes(), Access::Default)
 }
 

@@ -95,6 +95,12 @@ impl Error {
     }
 }
 
+/// A number with its noun.
+#[must_use]
+pub fn plural(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Says something that does not stop the command.
 pub fn warn(message: impl Display) {
     note(format!("warning: {message}"));

@@ -94,8 +94,12 @@ fn text(input: &Input, what: &str) -> Result<zeroize::Zeroizing<String>, Error> 
     let bytes = input.read(what)?;
     let text = str::from_utf8(&bytes).map(|text| zeroize::Zeroizing::new(text.to_owned()));
     text.map_err(|_| {
-        Error::new(Kind::Configuration, format!("cannot read {}", input.name()))
-            .cause("the file is not UTF-8 text")
-            .hint("save it as UTF-8; in PowerShell: … | Out-File -Encoding ascii FILE")
+        let failed = Error::new(Kind::Configuration, format!("cannot read {}", input.name()));
+        if bytes.starts_with(b"age-encryption.org/") {
+            return failed
+                .cause("it is encrypted")
+                .hint("is it a backup? age -d opens it, and so do bulla keys restore and verify-backup");
+        }
+        failed.cause("the file is not UTF-8 text").hint("save it as UTF-8; in PowerShell: … | Out-File -Encoding ascii FILE")
     })
 }

@@ -160,7 +160,7 @@ impl Reconciler {
         let types = &self.types;
         let Opening { items, secret } = open(&namespace, &name, &sealed.spec, &*ring, types);
         let outcome = match secret {
-            Err(refusal) => Outcome::from(&refusal),
+            Err(refusal) => Outcome::refused(&refusal, &items),
             Ok(plain) => self.apply(key, &sealed, plain, write).await,
         };
         if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &self.keys()) {

@@ -25,7 +25,7 @@ use crate::queue::Queue;
 use crate::reconcile::Reconciler;
 
 /// The one answer to whatever cannot be rewrapped: why it cannot would be an answer about a key or a place.
-const REFUSED: &str = "not rewrapped: malformed, of another namespace, or not sealed to a key that may open it here";
+const REFUSED: &str = "malformed, bound to another namespace, or not sealed to a key that opens it here";
 
 /// How long the worker rests after a request, in times of what that took. An answer costs the API server more than it costs us, and whoever waits
 /// for a Secret waits for the same API server.

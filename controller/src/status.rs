@@ -75,8 +75,14 @@ impl From<Stop> for Outcome {
     }
 }
 
-impl From<&Refusal> for Outcome {
-    fn from(refusal: &Refusal) -> Self {
+impl Outcome {
+    /// The whole is refused; the reason of the first item that did not open is told with it, since that is where people look first.
+    #[must_use]
+    pub fn refused(refusal: &Refusal, items: &[ItemReport]) -> Self {
+        let first = items.iter().find_map(|item| match &item.result {
+            Err(ItemError::NotTried) | Ok(_) => None,
+            Err(error) => Some(format!("; item {}: {error}", item.name)),
+        });
         let word = match refusal {
             Refusal::Spec(SpecError::Type) => "TypeNotAllowed",
             Refusal::Spec(SpecError::Template(..)) => "TemplateRefused",
@@ -84,7 +90,7 @@ impl From<&Refusal> for Outcome {
             Refusal::Items { .. } => "ItemsRefused",
             _ => "SpecRefused",
         };
-        Self::Stalled(Reason::new(word, refusal.to_string()))
+        Self::Stalled(Reason::new(word, format!("{refusal}{}", first.unwrap_or_default())))
     }
 }
 

@@ -19,13 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What those do who only seal.
 pub const OFFLINE: &str = "give recipients with -r or -R; a file of them committed to Git needs no cluster";
 /// What those do who need a cluster.
-pub const CONTEXT: &str = "name a context of the kubeconfig with --context; kubectl config get-contexts lists them";
+pub const CONTEXT: &str =
+    "--context names another one of the kubeconfig ($KUBECONFIG, else ~/.kube/config); kubectl config get-contexts lists them";
 
 /// A cluster that can be asked.
 pub struct Cluster {
     /// The name of the context.
     pub context: String,
     client: Client,
+    server: String,
     runtime: Runtime,
     hint: &'static str,
 }
@@ -59,16 +61,26 @@ impl Cluster {
         let current = kubeconfig.current_context.clone().filter(|name| !name.is_empty());
         let name = context.map(str::to_owned).or(current);
         let name = name.ok_or_else(|| Error::new(Kind::Configuration, "there is no current context").hint(hint))?;
+        if !kubeconfig.contexts.iter().any(|context| context.name == name) {
+            return Err(Error::new(Kind::Configuration, format!("there is no context {name} in the kubeconfig")).hint(hint));
+        }
         let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
-        let unusable = || Error::new(Kind::Cluster, format!("the context {name} cannot be used")).hint(hint);
-        let client = runtime.block_on(async {
+        let unusable = || {
+            let failed = Error::new(Kind::Cluster, format!("the context {name} cannot be used"));
+            failed.cause("its cluster or user is not in the kubeconfig, or is incomplete").hint(hint)
+        };
+        let (client, server) = runtime.block_on(async {
             let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| unusable())?;
             config.default_retry = false;
             config.connect_timeout = Some(PATIENCE);
             config.read_timeout = Some(PATIENCE);
-            Client::try_from(config).map_err(|_| unusable())
+            // Host and port alone: there may be a password in the rest.
+            let url = &config.cluster_url;
+            let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+            let server = format!("{}{port}", url.host().unwrap_or("an unknown address"));
+            Ok::<_, Error>((Client::try_from(config).map_err(|_| unusable())?, server))
         })?;
-        Ok(Self { context: name, client, runtime, hint })
+        Ok(Self { context: name, client, server, runtime, hint })
     }
 
     /// Asks, and says what was being done if that fails.
@@ -86,7 +98,7 @@ impl Cluster {
                 409 => failed.cause("it is there already, or has changed meanwhile (409)").hint("try again"),
                 code => failed.cause(format!("the API server answered {code}")),
             },
-            _ => failed.cause("no answer from the API server"),
+            _ => failed.cause(format!("no answer from the API server at {}", self.server)),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bulla_keys::select::newest_active;
-use bulla_shared::age::{Algorithm, Recipient};
+use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
+use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeySpec};
 use jiff::Timestamp;
 use kube::Api;
@@ -40,13 +41,44 @@ impl Cluster {
         let keys = listed.map_err(|error| {
             let failed = self.failure("read the SealingKeys", &error);
             match &error {
-                kube::Error::Api(status) if status.is_forbidden() => failed.hint(format!(
-                    "ask for the ClusterRole bulla-sealer, or use the recipients file that your repository has committed: {OFFLINE}"
-                )),
+                kube::Error::Api(status) if status.is_forbidden() => failed.hint(
+                    "ask for the ClusterRole bulla-sealer to read them (changing them is for cluster admins); sealing needs no cluster, only the \
+                     recipients file that your repository has committed: -R FILE",
+                ),
                 _ => failed,
             }
         })?;
         Ok(keys.items)
+    }
+
+    /// Some of the SealedSecrets that use a key, as `namespace/name`.
+    pub fn users_of(&self, key: &SealingKey) -> Result<Vec<String>, Error> {
+        const SHOWN: usize = 5;
+        let fingerprint = key.status.as_ref().and_then(|status| status.fingerprint.as_ref()?.parse::<Fingerprint>().ok());
+        let id = fingerprint.map(|fingerprint| fingerprint.id().to_string());
+        let uses = |sealed: &SealedSecret| {
+            let items = sealed.status.iter().flat_map(|status| &status.items);
+            let mut ids = items.flat_map(|item| item.key_id.iter().chain(&item.sealed_to));
+            ids.any(|used| Some(used) == id.as_ref())
+        };
+        let api: Api<SealedSecret> = Api::all(self.client.clone());
+        let (mut found, mut page) = (Vec::new(), ListParams::default().limit(100));
+        loop {
+            let list = self.ask("list SealedSecrets", api.list(&page))?;
+            found.extend(list.items.iter().filter(|sealed| uses(sealed)).map(|sealed| {
+                format!(
+                    "{}/{}",
+                    sealed.metadata.namespace.as_deref().unwrap_or_default(),
+                    sealed.metadata.name.as_deref().unwrap_or_default()
+                )
+            }));
+            match list.metadata.continue_.filter(|token| !token.is_empty() && found.len() < SHOWN) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+        found.truncate(SHOWN);
+        Ok(found)
     }
 
     /// One `SealingKey`.

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use bulla_shared::binding::{Binding, Scope, time_text};
+use bulla_shared::names::Place;
 use bulla_shared::sealed::SealedValue;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use kube::api::ObjectMeta;
 use serde::Serialize;
 
 use super::values::Format;
@@ -58,6 +60,9 @@ enum Content {
     Sealed {
         scope: &'static str,
         bound_to: BoundTo,
+        /// It stands where it cannot open.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        misplaced: bool,
         algorithm: &'static str,
         keys: Vec<String>,
         sealed: String,
@@ -97,6 +102,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
             objects.extend(read(&Input::from_path(path), args, today)?);
         }
     }
+    if objects.is_empty() && args.key.is_none() && !args.due {
+        warn("there is no SealedSecret (bulla.dev) here");
+    }
     let output = match args.format {
         Format::Json => to_json(&objects)?,
         Format::Text => text(&objects),
@@ -108,8 +116,13 @@ fn read(input: &Input, args: &Args, today: Date) -> Result<Vec<Object>, Error> {
     let mut objects = Vec::new();
     for document in read_sealed(input)? {
         let metadata = document.sealed.metadata;
-        let items: Vec<Item> =
-            document.sealed.spec.encrypted_data.iter().filter_map(|(name, value)| item(name, value, args, today)).collect();
+        let items: Vec<Item> = document
+            .sealed
+            .spec
+            .encrypted_data
+            .iter()
+            .filter_map(|(name, value)| item(&metadata, name, value, args, today))
+            .collect();
         if !items.is_empty() {
             objects.push(Object { file: input.name(), namespace: metadata.namespace, name: metadata.name, items });
         }
@@ -117,13 +130,13 @@ fn read(input: &Input, args: &Args, today: Date) -> Result<Vec<Object>, Error> {
     Ok(objects)
 }
 
-fn item(name: &str, text: &str, args: &Args, today: Date) -> Option<Item> {
+fn item(metadata: &ObjectMeta, name: &str, text: &str, args: &Args, today: Date) -> Option<Item> {
     let content = match text.parse::<SealedValue>() {
         Ok(value) => {
             let binding = value.binding();
             let by_key = args.key.as_ref().is_none_or(|wanted| binding.keys.iter().any(|id| id.to_string().starts_with(wanted)));
             let by_date = !args.due || binding.rotate_by.is_some_and(|date| date <= today);
-            (by_key && by_date).then(|| sealed(&value, binding))?
+            (by_key && by_date).then(|| sealed(&value, binding, is_misplaced(metadata, name, binding)))?
         }
         Err(_) if args.due || args.key.is_some() => return None,
         Err(error) => Content::Malformed { class: error.class(), error: error.to_string() },
@@ -131,7 +144,14 @@ fn item(name: &str, text: &str, args: &Args, today: Date) -> Option<Item> {
     Some(Item { name: name.to_owned(), content })
 }
 
-fn sealed(value: &SealedValue, binding: &Binding) -> Content {
+/// Whether the place where it stands is another one than its scope allows. An object without a namespace may be meant for any.
+fn is_misplaced(metadata: &ObjectMeta, item: &str, binding: &Binding) -> bool {
+    let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else { return false };
+    let place = (|| Some(Place { namespace: namespace.parse().ok()?, name: name.parse().ok()?, item: item.parse().ok()? }))();
+    place.is_none_or(|place| binding.scope.check(&place).is_err())
+}
+
+fn sealed(value: &SealedValue, binding: &Binding, misplaced: bool) -> Content {
     let bound_to = match &binding.scope {
         Scope::Strict(place) => BoundTo {
             namespace: Some(place.namespace.to_string()),
@@ -144,6 +164,7 @@ fn sealed(value: &SealedValue, binding: &Binding) -> Content {
     Content::Sealed {
         scope: binding.scope.kind().as_str(),
         bound_to,
+        misplaced,
         algorithm: value.algorithm().as_str(),
         keys: binding.keys.iter().map(ToString::to_string).collect(),
         sealed: time_text(&binding.sealed),
@@ -163,12 +184,17 @@ fn text(objects: &[Object]) -> String {
             let _ = write!(output, "  {:width$}  ", printable(&item.name));
             let _ = match &item.content {
                 Content::Malformed { error, .. } => writeln!(output, "malformed: {error}"),
-                Content::Sealed { scope, bound_to, algorithm, keys, sealed, rotate_by, bytes } => {
+                Content::Sealed { scope, bound_to, misplaced, algorithm, keys, sealed, rotate_by, bytes } => {
                     let bound =
                         [&bound_to.namespace, &bound_to.name, &bound_to.item].into_iter().flatten().cloned().collect::<Vec<_>>();
                     let due = rotate_by.as_ref().map_or(String::new(), |date| format!(", rotate by {date}"));
+                    let elsewhere = if *misplaced { ", IN ANOTHER PLACE: it does not open here" } else { "" };
                     let bound = if bound.is_empty() { String::new() } else { format!(" {}", bound.join("/")) };
-                    writeln!(output, "{scope}{bound}, {bytes} bytes, {algorithm} {}, sealed {sealed}{due}", keys.join(","))
+                    writeln!(
+                        output,
+                        "{scope}{bound}, {bytes} bytes, {algorithm} {}, sealed {sealed}{due}{elsewhere}",
+                        keys.join(",")
+                    )
                 }
             };
         }

@@ -99,6 +99,11 @@ fn compare(name: &str, path: &Path, context: &str, update: bool) -> Result<bool,
         note(format!("{name}: as in context {context}"));
         return Ok(true);
     }
+    if published.newest.iter().all(|newest| file.recipients.contains(newest)) {
+        note(format!(
+            "{name}: the newest key of context {context} is committed; what the file says about others of its keys is not up to date"
+        ));
+    }
     for recipient in &file.recipients {
         let fingerprint = recipient.fingerprint();
         let state =

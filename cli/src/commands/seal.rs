@@ -84,6 +84,10 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     if args.in_place && inputs.contains(&Input::Stdin) {
         return Err(Error::new(Kind::Usage, "standard input cannot be sealed in place").hint("leave out --in-place"));
     }
+    if let Some(folder) = args.files.iter().find(|path| path.is_dir()) {
+        return Err(Error::new(Kind::Io, format!("{} is a folder", folder.display()))
+            .hint("name the files to seal, such as FOLDER/*.yaml: other files may hold Secrets that are not meant"));
+    }
     let namespace = name::<Namespace>(args.namespace.as_ref(), "--namespace")?;
     let name = name::<ObjectName>(args.name.as_ref(), "--name")?;
     let flags = from_flags(args)?;

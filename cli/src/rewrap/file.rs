@@ -16,6 +16,8 @@ pub struct SealedFile {
     /// Where it is.
     pub path: PathBuf,
     source: Source,
+    /// It is UTF-16: read, but not edited.
+    recoded: bool,
     /// Its sealed values, in the order of the text.
     pub values: Vec<Found>,
 }
@@ -66,11 +68,7 @@ impl SealedFile {
         if !mentioned(source.text()) {
             return Ok(None);
         }
-        if source.text().as_bytes() != bytes.as_slice() {
-            return Err(Error::new(Kind::Usage, format!("cannot edit {}", path.display()))
-                .cause("it is UTF-16, and would come back as UTF-8")
-                .hint("save it as UTF-8"));
-        }
+        let recoded = source.text().as_bytes() != bytes.as_slice();
         let documents = parse(&source).map_err(|error| failed(&error))?;
         let mut values = Vec::new();
         for document in &documents {
@@ -79,12 +77,17 @@ impl SealedFile {
             }
         }
         drop(documents);
-        Ok((!values.is_empty()).then(|| Self { path: path.to_owned(), source, values }))
+        Ok((!values.is_empty()).then(|| Self { path: path.to_owned(), source, recoded, values }))
     }
 
     /// Puts new values in the place of those with these indices, in ascending order. A file that somebody else has changed meanwhile stays
     /// as it is.
     pub fn replace(&self, moved: &[(usize, SealedValue)]) -> Result<(), Error> {
+        if self.recoded {
+            return Err(Error::new(Kind::Usage, format!("cannot edit {}", self.path.display()))
+                .cause("it is UTF-16, and would come back as UTF-8")
+                .hint("save it as UTF-8"));
+        }
         let failed = |error: ManifestError| {
             Error::new(Kind::Bug, format!("cannot edit {}", self.path.display()))
                 .hint("please report it; the file is as it was")

@@ -10,6 +10,9 @@ use bulla_shared::resources::sealing_key::SealingKey;
 use bulla_shared::sealed::SealedValue;
 use jiff::Timestamp;
 
+use crate::cluster::Cluster;
+use crate::error::{Error, Kind};
+
 /// A place that opens values.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -51,19 +54,24 @@ impl Target {
     }
 
     /// As a cluster publishes it.
-    #[must_use]
-    pub fn from_cluster(context: &str, keys: &[SealingKey], now: Timestamp) -> Self {
+    pub fn from_cluster(cluster: &Cluster, now: Timestamp) -> Result<Self, Error> {
+        let (context, keys) = (&cluster.context, &cluster.sealing_keys()?);
         let newest = [Algorithm::Hybrid, Algorithm::X25519].into_iter().filter_map(|kind| newest_active(keys, kind, now));
         let id = |key: &SealingKey| Some(key.status.as_ref()?.fingerprint.as_ref()?.parse::<Fingerprint>().ok()?.id());
         let compromised = |key: &SealingKey| Some((id(key)?, key.spec.compromised_at.as_ref()?.parse().ok()?));
-        Self {
+        let newest: Vec<_> = newest.map(|key| key.recipient).collect();
+        if newest.is_empty() {
+            return Err(Error::new(Kind::Cluster, format!("context {context} publishes no Active key"))
+                .hint("is bulla-controller running? bulla keys list"));
+        }
+        Ok(Self {
             name: context.to_owned(),
-            newest: newest.map(|key| key.recipient).collect(),
+            newest,
             known: keys.iter().filter_map(id).collect(),
             source: Source::Cluster,
             compromised: keys.iter().filter_map(compromised).collect(),
             context: Some(context.to_owned()),
-        }
+        })
     }
 
     /// Whether the value is under a key of this target, as far as is known.

@@ -34,7 +34,7 @@ fn a_tree() {
     let outcome = world.bulla(&["rewrap", "-R", "other.recipients", "--check", "git"]).partly().fails(1, "rewrap_check");
     assert!(outcome.text().lines().all(|line| line.starts_with("git/old.yaml: prod/db ")), "{}", outcome.text());
     let outcome = world.bulla(&[&OFFLINE[..], &["git"]].concat()).works();
-    assert!(outcome.stderr.ends_with("rewrapped 2 values in 1 files; 1 needed nothing\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("rewrapped 2 values in 1 file; 1 needed nothing\n"), "{}", outcome.stderr);
     assert!(outcome.stderr.starts_with("values are now under key "), "{}", outcome.stderr);
     let after = world.read("git/old.yaml");
     for (before, after) in before.lines().zip(after.lines()) {

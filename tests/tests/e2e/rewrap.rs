@@ -112,7 +112,7 @@ async fn a_developer_of_one_namespace() {
     assert_eq!(written, format!("# prod\n{printed}"));
     run(cluster.plane.admin_kubeconfig(), &["recipients"]);
     let (_, said) = run(&kubeconfig, &["rewrap", "db.yaml"]);
-    assert!(said.contains("rewrapped 1 values in 1 files"), "{said}");
+    assert!(said.contains("rewrapped 1 value in 1 file"), "{said}");
     let after = std::fs::read_to_string(folder.path().join("db.yaml")).unwrap();
     assert!(run(&kubeconfig, &["inspect", "db.yaml"]).0.contains(&new.fingerprint().id().to_string()), "{after}");
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::NamespaceArgs;
 use crate::cluster::ContextArgs;
-use crate::error::{Error, Kind, note, warn};
+use crate::error::{Error, Kind, note, plural, warn};
 use crate::files::{self, Access};
 use crate::keys::RecipientArgs;
 use crate::passphrase::PassphraseArgs;
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         None => encrypt(text.as_bytes(), &recipients),
     };
     files::create(&args.output, &file, Access::Private)?;
-    note(format!("{} keys in {}; next: bulla keys verify-backup", keys.len(), args.output.display()));
+    note(format!("{} in {}; next: bulla keys verify-backup", plural(keys.len(), "key", "keys"), args.output.display()));
     Ok(())
 }
 

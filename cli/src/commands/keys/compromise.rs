@@ -50,9 +50,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let patch = json!({"spec": {"state": "Compromised", "compromisedAt": time_text(&at)}});
     cluster.patch_sealing_key(&args.name, &patch)?;
     cluster.in_effect(&args.name, KeyState::Compromised)?;
-    let id = super::record(&key).map(|key| key.fingerprint.id().to_string());
     note(format!("SealingKey {} is compromised since {}", args.name, time_text(&at)));
-    note("next: bulla recipients --update; commit; bulla rewrap; then change every value that was under it:");
-    note(format!("  bulla inspect --key {} PATH lists them", id.as_deref().unwrap_or("ID")));
+    note("next: bulla recipients --update; bulla rewrap PATH; commit and apply; then change every value that was under the key:");
+    note("  bulla inspect --due PATH lists them, since a value that is moved off such a key is due");
     Ok(())
 }

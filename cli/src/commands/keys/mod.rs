@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use bulla_keys::backup::{self as format, BackupKey};
 use bulla_keys::rotation;
-use bulla_shared::age::{Fingerprint, Identity, decrypt, decrypt_with_passphrase};
+use bulla_shared::age::{AgeError, Fingerprint, Identity, decrypt, decrypt_with_passphrase};
 use bulla_shared::resources::sealing_key::SealingKey;
 use jiff::Timestamp;
 
@@ -85,7 +85,7 @@ impl OpenArgs {
         let file = Input::from_path(path).read("a backup")?;
         let plain = match self.passphrase.read()? {
             Some(passphrase) => decrypt_with_passphrase(&file, &passphrase).map_err(|error| {
-                failed(&error).hint("is it the right passphrase, or is the backup encrypted to a key (-i FILE)?")
+                failed(&error).hint(hint(&error, "is it the right passphrase, or is the backup encrypted to a key (-i FILE)?"))
             })?,
             None if self.identities.is_empty() => {
                 return Err(
@@ -97,14 +97,21 @@ impl OpenArgs {
                 for path in &self.identities {
                     all.extend(identities(&Input::from_path(path))?);
                 }
-                decrypt(&file, &all).map_err(|error| {
-                    failed(&error).hint(
-                        "is it encrypted to another key, or under a passphrase (-p)? bulla keygen -y FILE prints whose key it is",
-                    )
-                })?
+                let other =
+                    "is it encrypted to another key, or under a passphrase (-p)? bulla keygen -y FILE prints whose key it is";
+                decrypt(&file, &all).map_err(|error| failed(&error).hint(hint(&error, other)))?
             }
         };
         format::read(plain.expose()).map_err(|error| failed(&error).hint("bulla keys backup writes backups"))
+    }
+}
+
+/// A file that is damaged is not opened by another key.
+fn hint(error: &AgeError, other: &'static str) -> &'static str {
+    match error {
+        AgeError::NoMatch => other,
+        AgeError::Header(_) => "this is no age file, or only the beginning of one: bulla keys backup writes backups",
+        _ => "the file was damaged or cut off: take another copy",
     }
 }
 

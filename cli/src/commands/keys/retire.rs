@@ -40,10 +40,13 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         if newest.is_some_and(|newest| newest.name == *name) {
             return Err(refused("it is the newest key, which everybody seals to".to_owned()).hint("bulla keys rotate first"));
         }
-        match key.status.and_then(|status| status.usage) {
+        match key.status.as_ref().and_then(|status| status.usage) {
             None => return Err(refused("its usage is not known".to_owned())),
             Some(KeyUsage { items, secrets }) if items > 0 => {
-                return Err(refused(format!("values are sealed to it: {items} items of {secrets} SealedSecrets")));
+                let users = cluster.users_of(&key)?.join(", ");
+                return Err(refused(format!(
+                    "values are sealed to it: {items} items of {secrets} SealedSecrets, among them {users}"
+                )));
             }
             Some(_) => {}
         }

@@ -1,5 +1,7 @@
 //! `bulla keys rotate`: a new `SealingKey`; the controller makes the private key, which never leaves the cluster.
 
+use std::io::IsTerminal as _;
+
 use bulla_keys::rotation::{Holder, next_name};
 use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKeySpec};
@@ -24,7 +26,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let recipient = rotate(&args.context.connect()?, args.algorithm.into())?;
-    files::write(None, format!("{recipient}\n").as_bytes(), Access::Default)
+    note("next: bulla recipients --update; bulla rewrap PATH; commit and apply");
+    // Two thousand characters that nobody reads; a pipe or a file gets them.
+    if std::io::stdout().is_terminal() {
+        Ok(())
+    } else {
+        files::write(None, format!("{recipient}\n").as_bytes(), Access::Default)
+    }
 }
 
 /// Makes the next key and waits until it is published. Its name follows from the newest one, so two admins at once make one key.

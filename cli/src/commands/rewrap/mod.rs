@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::tally::Tally;
 use self::targets::Targets;
-use crate::error::{Error, printable};
+use crate::error::{Error, note, printable};
 use crate::files::Input;
 use crate::keys::{RecipientArgs, identities};
 use crate::rewrap::file::SealedFile;
@@ -58,17 +58,18 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let tally = Tally::default();
     if args.check {
         check(&files, &targets, &tally, &progress);
-        Ok(())
     } else if args.identities.is_empty() {
-        clusters::run(&files, &targets, &tally, &progress)
+        clusters::run(&files, &targets, &tally, &progress).inspect_err(|_| {
+            progress.finish_and_clear();
+            note(format!("{} so far: run this again, and it goes on from there", tally.done()));
+        })?;
     } else {
         let mut ring = Vec::new();
         for path in &args.identities {
             ring.extend(identities(&Input::from_path(path))?);
         }
         offline::run(&files, &targets, &ring.into_iter().collect(), &tally, &progress);
-        Ok(())
-    }?;
+    }
     progress.finish_and_clear();
     tally.conclude(args.check)
 }

@@ -9,7 +9,7 @@ use bulla_shared::binding::KeyId;
 use bulla_shared::sealed::SealedValue;
 use indicatif::ProgressBar;
 
-use crate::error::{Error, Kind, note, warn};
+use crate::error::{Error, Kind, note, plural, warn};
 use crate::files::{self, Access};
 use crate::rewrap::file::{Found, SealedFile};
 
@@ -72,26 +72,39 @@ impl Tally {
         }
     }
 
+    /// What was done so far, in a sentence.
+    pub(super) fn done(&self) -> String {
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        format!(
+            "rewrapped {} in {}; {} needed nothing",
+            plural(count(&self.moved), "value", "values"),
+            plural(count(&self.files), "file", "files"),
+            count(&self.current) - count(&self.failed_values)
+        )
+    }
+
     pub(super) fn conclude(self, check: bool) -> Result<(), Error> {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        let failed = count(&self.failed);
+        let (failed, done) = (count(&self.failed), self.done());
         let stale = self.stale.into_inner().expect("no code panics while it lists");
         files::write(None, stale.concat().as_bytes(), Access::Default)?;
         if !check {
-            note(format!(
-                "rewrapped {} values in {} files; {} needed nothing",
-                count(&self.moved),
-                count(&self.files),
-                count(&self.current) - count(&self.failed_values)
-            ));
+            note(done);
         }
         if failed > 0 {
-            return Err(Error::new(Kind::Keys, format!("{failed} values or files could not be dealt with"))
+            let what = plural(failed, "value or file", "values or files");
+            let (did, hint) = match check {
+                true => ("checked", "mend the cause and run this again"),
+                false => ("dealt with", "what was done stays done: mend the cause and run this again"),
+            };
+            let stale = if stale.is_empty() { String::new() } else { format!("; {} are not under the newest key", stale.len()) };
+            return Err(Error::new(Kind::Keys, format!("{what} could not be {did}{stale}"))
                 .cause("each is named above")
-                .hint("what was done stays done: mend the cause and run this again"));
+                .hint(hint));
         }
         if !stale.is_empty() {
-            return Err(Error::new(Kind::Findings, format!("{} values are not under the newest key", stale.len()))
+            let what = plural(stale.len(), "value is", "values are");
+            return Err(Error::new(Kind::Findings, format!("{what} not under the newest key"))
                 .hint("bulla rewrap with the same paths moves them"));
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Targets {
                 .hint("name the recipients with -r or -R: the values will be under exactly these"));
             }
             let cluster = Cluster::connect(args.context.as_deref(), CONTEXT)?;
-            let target = Target::from_cluster(&cluster.context, &cluster.sealing_keys()?, Timestamp::now());
+            let target = Target::from_cluster(&cluster, Timestamp::now())?;
             note(format!("using context {}", cluster.context));
             targets.fixed = Some(vec![Arc::new(target)]);
         }
@@ -73,7 +73,7 @@ impl Targets {
                     Target::from_file(name, source, file, context)
                 } else {
                     let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
-                    Target::from_cluster(&cluster.context, &cluster.sealing_keys()?, Timestamp::now())
+                    Target::from_cluster(&cluster, Timestamp::now())?
                 };
                 cache.insert(name.clone(), Arc::new(target));
             }

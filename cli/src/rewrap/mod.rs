@@ -1,6 +1,6 @@
 //! Sealed values of whole trees, moved to other keys in place.
 //!
-//! [`file`] finds the values of a file and puts others in their place; [`target`] says which keys a value should be under. What moves
+//! [`mod@file`] finds the values of a file and puts others in their place; [`target`] says which keys a value should be under. What moves
 //! them, a cluster or an identity, is up to the command.
 
 pub mod file;

@@ -32,6 +32,9 @@ async fn a_restart_writes_nothing_and_repairs_drift() {
     for index in 0..OBJECTS {
         cluster.wait("default", &name(index), "Ready").await;
     }
+    // Usage is told a second after the last change.
+    let items = u32::try_from(2 * OBJECTS).unwrap();
+    eventually("usage told", || async { (cluster.key_status("initial").await.usage?.items == items).then_some(()) }).await;
     let log = controller.log();
     controller.kill();
     let written = || cluster.plane.audit_log().unwrap().len();

@@ -93,9 +93,10 @@ impl Tally {
         }
         if failed > 0 {
             let what = plural(failed, "value or file", "values or files");
-            let (did, hint) = match check {
-                true => ("checked", "mend the cause and run this again"),
-                false => ("dealt with", "what was done stays done: mend the cause and run this again"),
+            let (did, hint) = if check {
+                ("checked", "mend the cause and run this again")
+            } else {
+                ("dealt with", "what was done stays done: mend the cause and run this again")
             };
             let stale = if stale.is_empty() { String::new() } else { format!("; {} are not under the newest key", stale.len()) };
             return Err(Error::new(Kind::Keys, format!("{what} could not be {did}{stale}"))

@@ -75,7 +75,13 @@ impl Cluster {
         say("Installing CRDs, RBAC, admission policy");
         let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../controller/deploy");
         self.kubectl(&["apply", "--server-side", "-k", &deploy.display().to_string()])?;
-        self.kubectl(&["wait", "--for=condition=Established", "crd/sealedsecrets.bulla.dev", "crd/sealingkeys.bulla.dev"])
+        self.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd/sealedsecrets.bulla.dev",
+            "crd/sealingkeys.bulla.dev",
+            "crd/rewraprequests.bulla.dev",
+        ])
     }
 
     fn walk(&self) -> Result<()> {

@@ -32,6 +32,9 @@ use crate::reconcile::Reconciler;
 /// How often everything is looked at without an event: a missed one must not leave a key unpublished, and time passes by itself.
 const LOOK: Duration = Duration::from_mins(1);
 
+/// How long after a failure it is tried again; doubled each time, up to [`LOOK`].
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
 /// How long usage is left to settle: thousands of objects change together when a repository is rewrapped.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -78,19 +81,26 @@ impl SealingKeys {
     /// Works for ever; `loaded` is rung each time the ring has been filled.
     pub async fn work(&self, reconciler: &Reconciler, loaded: &Notify) {
         let mut known = Known::default();
+        let mut patience = FIRST_RETRY;
         loop {
             match self.pass(reconciler, &mut known, loaded).await {
                 Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => warn!(%error, "sealing keys not reconciled, will be tried again"),
+                Ok(false) => patience = FIRST_RETRY,
+                Err(error) => {
+                    warn!(%error, "sealing keys not reconciled, will be tried again");
+                    // Rights and definitions that were installed a moment ago are not in force yet: nobody rings when they are.
+                    self.rest(reconciler, &mut known, patience).await;
+                    patience = (patience * 2).min(LOOK);
+                    continue;
+                }
             }
-            self.rest(reconciler, &mut known).await;
+            self.rest(reconciler, &mut known, LOOK).await;
         }
     }
 
     /// Waits for a change of keys, and publishes usage meanwhile.
-    async fn rest(&self, reconciler: &Reconciler, known: &mut Known) {
-        let end = Instant::now() + LOOK;
+    async fn rest(&self, reconciler: &Reconciler, known: &mut Known, longest: Duration) {
+        let end = Instant::now() + longest;
         loop {
             tokio::select! {
                 () = self.changed.notified() => return,

@@ -8,8 +8,8 @@ pub mod controller;
 
 use std::time::{Duration, Instant};
 
-/// Longest wait for anything. The garbage collector looks for new kinds of resources every 30 s only.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// Longest wait for anything. The garbage collector looks for new kinds of resources every 30 s only, and takes its time to follow them.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Asks every 50 ms until `ask` has an answer; panics with `what` when patience ends.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {

@@ -1,8 +1,9 @@
 //! The `bulla` command.
 //!
 //! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
-//! values, [`keys`] reads recipients and identities, [`json`] and [`yaml`] write, [`passphrase`] asks for one, [`config`] finds the rule for a file, [`cluster`] asks the API
-//! server, [`rewrap`] moves values in place, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
+//! values, [`keys`] reads recipients and identities, [`passphrase`] asks for what must not be shown, [`config`] finds the rule for a file,
+//! [`cluster`] asks the API server, [`sealed_file`] edits values in place, [`target`] says which keys they should be under, [`json`] and
+//! [`yaml`] write, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
 
 pub mod cluster;
 pub mod commands;
@@ -14,7 +15,8 @@ pub mod keys;
 pub mod manifest;
 pub mod passphrase;
 pub mod plain;
-pub mod rewrap;
+pub mod sealed_file;
+pub mod target;
 pub mod walk;
 pub mod yaml;
 

@@ -56,9 +56,10 @@ impl PassphraseArgs {
     }
 }
 
-fn ask(prompt: &str) -> Result<Zeroizing<String>, Error> {
+/// Asks on the terminal, without showing what is typed.
+pub fn ask(prompt: &str) -> Result<Zeroizing<String>, Error> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
-        let failed = Error::new(Kind::Usage, "cannot ask for a passphrase").cause(error);
-        failed.hint("without a terminal, give --passphrase-file FILE")
+        let failed = Error::new(Kind::Usage, "cannot ask on the terminal").cause(error);
+        failed.hint("without a terminal, give it in a file")
     })
 }

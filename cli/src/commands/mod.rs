@@ -8,6 +8,7 @@ mod man;
 mod recipients;
 mod rewrap;
 mod seal;
+mod set;
 mod unseal;
 mod values;
 
@@ -34,6 +35,8 @@ pub enum Command {
     Keygen(keygen::Args),
     /// Turn Secrets into SealedSecrets
     Seal(seal::Args),
+    /// Change or add items of a sealed file, with public keys only
+    Set(set::Args),
     /// Open SealedSecrets offline, with a private key
     Unseal(unseal::Args),
     /// Show scope, keys and dates of sealed values, without any key
@@ -55,6 +58,7 @@ pub fn run(command: &Command) -> Result<(), Error> {
     match command {
         Command::Keygen(args) => keygen::run(args),
         Command::Seal(args) => seal::run(args),
+        Command::Set(args) => set::run(args),
         Command::Unseal(args) => unseal::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Recipients(args) => recipients::run(args),

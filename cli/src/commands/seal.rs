@@ -7,9 +7,10 @@ use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, SealOptions, object_size};
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::sealed::{Recipients, SealError};
-use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::values::{Scope, due};
 use crate::cluster::sealing_keys::announced_key;
 use crate::config::{self, Choice, Config};
 use crate::error::{Error, Kind, warn};
@@ -54,26 +55,6 @@ pub struct Args {
     /// Days after which the values are due for rotation, such as 90d
     #[arg(long, value_name = "DAYS", value_parser = config::days)]
     rotate_after: Option<i32>,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Scope {
-    /// Namespace, name and item
-    Strict,
-    /// Only the namespace
-    Namespace,
-    /// Nothing: opens anywhere in a cluster that has the key
-    Cluster,
-}
-
-impl From<Scope> for ScopeKind {
-    fn from(scope: Scope) -> Self {
-        match scope {
-            Scope::Strict => Self::Strict,
-            Scope::Namespace => Self::Namespace,
-            Scope::Cluster => Self::Cluster,
-        }
-    }
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
@@ -128,10 +109,6 @@ fn name<T: std::str::FromStr<Err = bulla_shared::names::NameError>>(
     text.map(|text| text.parse())
         .transpose()
         .map_err(|error| Error::new(Kind::Usage, format!("cannot use {flag}")).cause(error).hint(NAME_HINT))
-}
-
-fn due(now: Timestamp, days: i32) -> Date {
-    now.to_zoned(TimeZone::UTC).date().saturating_add(days.days())
 }
 
 struct Resolved {

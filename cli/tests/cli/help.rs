@@ -91,7 +91,7 @@ fn bash_takes_its_completions() {
         output.status.success()
             && text.starts_with("complete ")
             && text.contains("-F _bulla bulla\n")
-            && text.ends_with("seal\n"),
+            && text.ends_with("seal set\n"),
         "{text}"
     );
 }

@@ -22,5 +22,6 @@ mod properties;
 mod recipients;
 mod rewrap;
 mod seal;
+mod set;
 mod terminal;
 mod unseal;

@@ -7,7 +7,7 @@ use bulla_shared::sealed::SealedError;
 
 use super::OpenArgs;
 use crate::error::{Error, Kind, note, warn};
-use crate::rewrap::file::SealedFile;
+use crate::sealed_file::SealedFile;
 use crate::walk;
 
 #[derive(Debug, clap::Args)]

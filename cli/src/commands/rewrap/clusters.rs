@@ -15,8 +15,8 @@ use super::tally::Tally;
 use super::targets::Targets;
 use crate::cluster::{CONTEXT, Cluster};
 use crate::error::Error;
-use crate::rewrap::file::{Found, SealedFile};
-use crate::rewrap::target::Target;
+use crate::sealed_file::{Found, SealedFile};
+use crate::target::Target;
 
 /// Files whose values are sent together. They are written before the next ones are read, so what is done stays done.
 const BATCH: usize = 100;

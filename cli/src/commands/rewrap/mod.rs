@@ -18,8 +18,8 @@ use self::targets::Targets;
 use crate::error::{Error, note, printable};
 use crate::files::Input;
 use crate::keys::{RecipientArgs, identities};
-use crate::rewrap::file::SealedFile;
-use crate::rewrap::target::Target;
+use crate::sealed_file::SealedFile;
+use crate::target::Target;
 use crate::walk;
 
 #[derive(Debug, clap::Args)]

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use super::read;
 use super::tally::Tally;
 use super::targets::Targets;
-use crate::rewrap::file::{Found, SealedFile};
-use crate::rewrap::target::Target;
+use crate::sealed_file::{Found, SealedFile};
+use crate::target::Target;
 
 /// Each file on the next free thread: cryptography and disk alternate.
 pub(super) fn run(files: &[PathBuf], targets: &Targets, ring: &KeyRing, tally: &Tally, progress: &ProgressBar) {

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 
 use crate::error::{Error, Kind, note, plural, warn};
 use crate::files::{self, Access};
-use crate::rewrap::file::{Found, SealedFile};
+use crate::sealed_file::{Found, SealedFile};
 
 /// What became of the values.
 #[derive(Default)]

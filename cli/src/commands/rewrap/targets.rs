@@ -10,7 +10,7 @@ use super::Args;
 use crate::cluster::{CONTEXT, Cluster};
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, note};
-use crate::rewrap::target::{Source, Target};
+use crate::target::{Source, Target};
 
 /// The recovery key is a target that no cluster speaks for.
 const RECOVERY: &str = "(recovery)";

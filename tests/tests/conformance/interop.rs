@@ -10,7 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bulla_control_plane::tools;
 use bulla_keys::KeyRing;
-use bulla_shared::age::{Algorithm, Identity, Recipient, decrypt, parse_identity_file};
+use bulla_shared::age::{
+    Algorithm, Identity, Recipient, decrypt, decrypt_with_passphrase, encrypt_with_passphrase, parse_identity_file,
+};
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::sealed::{Recipients, SealedValue};
 use tempfile::TempDir;
@@ -160,6 +162,26 @@ fn age_finds_our_identity_among_others() {
     for identity in [hybrid, x25519] {
         desk.age_opens(&file, &age_file(&seal(b"a value", &[identity])), b"a value");
     }
+}
+
+/// A backup under a passphrase, in both directions: age asks for one on a terminal only, so its own plugin gives it.
+#[test]
+fn passphrases_of_age_are_ours() {
+    const PASSPHRASE: &str = "correct horse battery staple";
+    let desk = Desk::new();
+    let age = tools::age().unwrap();
+    let run = |args: &[&str], input: &[u8], passphrase: &str| {
+        let mut command = Command::new(&age);
+        command.args(args).args(["-j", "batchpass"]).arg(desk.write("input", input));
+        command.env("PATH", age.parent().unwrap()).env("AGE_PASSPHRASE", passphrase).output().unwrap()
+    };
+    let opened = run(&["-d"], &encrypt_with_passphrase(b"backup", PASSPHRASE), PASSPHRASE);
+    assert_eq!((opened.status.success(), opened.stdout.as_slice()), (true, &b"backup"[..]), "{opened:?}");
+    assert!(!run(&["-d"], &encrypt_with_passphrase(b"backup", PASSPHRASE), "wrong").status.success());
+    let encrypted = run(&["-e"], b"theirs", PASSPHRASE);
+    assert!(encrypted.status.success(), "{encrypted:?}");
+    assert_eq!(decrypt_with_passphrase(&encrypted.stdout, PASSPHRASE).unwrap().expose(), b"theirs");
+    assert!(decrypt_with_passphrase(&encrypted.stdout, "wrong").is_err());
 }
 
 #[test]

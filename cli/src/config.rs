@@ -84,6 +84,18 @@ pub struct Choice {
 }
 
 impl Config {
+    /// The configuration for the working directory.
+    pub fn here() -> Result<Option<Self>, Error> {
+        let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
+        Self::find(&folder)
+    }
+
+    /// What is said where there is none and something cannot be done without.
+    #[must_use]
+    pub fn missing() -> Error {
+        Error::new(Kind::Configuration, format!("there is no {FILE} here or above"))
+    }
+
     /// Reads the file in `folder` or the nearest folder above it; none if there is none.
     pub fn find(folder: &Path) -> Result<Option<Self>, Error> {
         let folders = folder.ancestors().map(Path::to_owned);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bulla_keys::KeyRing;
 use bulla_shared::age::{Identity, KeyError, Recipient, parse_identity_file};
 use bulla_shared::recipients::{RecipientsError, RecipientsFile};
+use bulla_shared::sealed::{Recipients, SealError};
 
 use crate::error::{Error, Kind};
 use crate::files::Input;
@@ -44,11 +45,30 @@ impl RecipientArgs {
 
 /// Reads a recipients file.
 pub fn recipients_file(path: &Path) -> Result<RecipientsFile, Error> {
+    recipients_text(path).map(|(_, file)| file)
+}
+
+/// Reads a recipients file, and gives its text as well.
+pub fn recipients_text(path: &Path) -> Result<(String, RecipientsFile), Error> {
     let input = Input::from_path(path);
     let what = format!("cannot use the recipients in {}", input.name());
-    text(&input, "recipients")?.parse().map_err(|error: RecipientsError| match &error {
+    let text = text(&input, "recipients")?;
+    let file = text.parse().map_err(|error: RecipientsError| match &error {
         RecipientsError::Line { error: key, .. } => recipient_error(&what, *key, &error),
         _ => Error::new(Kind::Configuration, what.clone()).cause(&error).hint("one public key a line (age1pq1… or age1…)"),
+    })?;
+    Ok((text.to_string(), file))
+}
+
+/// Recipients that can seal one value together.
+pub fn together(recipients: Vec<Recipient>) -> Result<Recipients, Error> {
+    Recipients::new(recipients).map_err(|error| {
+        let hint = match error {
+            SealError::MixedRecipients => "name recipients of one kind: hybrid begins with age1pq1, x25519 does not",
+            SealError::TooManyRecipients => "seal to fewer; each value is readable to every recipient",
+            _ => "bulla keygen -y FILE prints a recipient",
+        };
+        Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error).hint(hint)
     })
 }
 
@@ -71,12 +91,17 @@ pub struct IdentityArgs {
 impl IdentityArgs {
     /// All identities of all files.
     pub fn read(&self) -> Result<KeyRing, Error> {
-        let mut all = Vec::new();
-        for path in &self.identities {
-            all.extend(identities(&Input::from_path(path))?);
-        }
-        Ok(all.into_iter().collect())
+        Ok(all_identities(&self.identities)?.into_iter().collect())
     }
+}
+
+/// Reads the identities of several files.
+pub fn all_identities(paths: &[PathBuf]) -> Result<Vec<Identity>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(identities(&Input::from_path(path))?);
+    }
+    Ok(all)
 }
 
 /// Reads the identities of one file.

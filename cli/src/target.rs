@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bulla_keys::select::newest_active;
-use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
+use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::binding::KeyId;
 use bulla_shared::recipients::{OldKeyState, RecipientsFile};
 use bulla_shared::resources::sealing_key::SealingKey;
@@ -11,7 +11,7 @@ use bulla_shared::sealed::SealedValue;
 use jiff::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// A place that opens values.
 #[derive(Debug, Clone)]
@@ -57,12 +57,11 @@ impl Target {
     pub fn from_cluster(cluster: &Cluster, now: Timestamp) -> Result<Self, Error> {
         let (context, keys) = (&cluster.context, &cluster.sealing_keys()?);
         let newest = [Algorithm::Hybrid, Algorithm::X25519].into_iter().filter_map(|kind| newest_active(keys, kind, now));
-        let id = |key: &SealingKey| Some(key.status.as_ref()?.fingerprint.as_ref()?.parse::<Fingerprint>().ok()?.id());
+        let id = |key: &SealingKey| key.published().map(|fingerprint| fingerprint.id());
         let compromised = |key: &SealingKey| Some((id(key)?, key.spec.compromised_at.as_ref()?.parse().ok()?));
         let newest: Vec<_> = newest.map(|key| key.recipient).collect();
         if newest.is_empty() {
-            return Err(Error::new(Kind::Cluster, format!("context {context} publishes no Active key"))
-                .hint("is bulla-controller running? bulla keys list"));
+            return Err(cluster.no_active_key());
         }
         Ok(Self {
             name: context.to_owned(),

@@ -1,8 +1,8 @@
 //! `bulla-controller`: opens `SealedSecret`s into Secrets.
 //!
 //! The way of an object: [`watch`] feeds [`index`] and [`queue`]; [`reconcile`] takes a key from the queue, asks [`plan`] (pure) what
-//! to do, and does it through [`api`]. [`sealing_keys`] does the same for keys, and fills the ring that everything opens with. [`rewrap`] answers requests to move values to the
-//! newest key.
+//! to do, and does it through [`api`]. [`sealing_keys`] does the same for keys, and fills the ring that everything opens with.
+//! [`rewrap`] answers requests to move values to the newest key.
 
 pub mod api;
 pub mod index;

@@ -27,8 +27,8 @@ use crate::reconcile::Reconciler;
 /// The one answer to whatever cannot be rewrapped: why it cannot would be an answer about a key or a place.
 const REFUSED: &str = "malformed, bound to another namespace, or not sealed to a key that opens it here";
 
-/// How long the worker rests after a request, in times of what that took. An answer costs the API server more than it costs us, and whoever waits
-/// for a Secret waits for the same API server.
+/// How long the worker rests after a request, in times of what that took. An answer costs the API server more than it costs us, and
+/// whoever waits for a Secret waits for the same API server.
 const REST: u32 = 4;
 
 /// How long an answer stands at least.

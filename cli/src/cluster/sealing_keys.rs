@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bulla_keys::select::newest_active;
-use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
+use bulla_shared::age::{Algorithm, Recipient};
 use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeySpec};
 use jiff::Timestamp;
@@ -54,8 +54,7 @@ impl Cluster {
     /// Some of the SealedSecrets that use a key, as `namespace/name`.
     pub fn users_of(&self, key: &SealingKey) -> Result<Vec<String>, Error> {
         const SHOWN: usize = 5;
-        let fingerprint = key.status.as_ref().and_then(|status| status.fingerprint.as_ref()?.parse::<Fingerprint>().ok());
-        let id = fingerprint.map(|fingerprint| fingerprint.id().to_string());
+        let id = key.published().map(|fingerprint| fingerprint.id().to_string());
         let uses = |sealed: &SealedSecret| {
             let items = sealed.status.iter().flat_map(|status| &status.items);
             let mut ids = items.flat_map(|item| item.key_id.iter().chain(&item.sealed_to));
@@ -112,6 +111,13 @@ impl Cluster {
         })
     }
 
+    /// What is said of a cluster that nobody can seal to.
+    #[must_use]
+    pub fn no_active_key(&self) -> Error {
+        Error::new(Kind::Cluster, format!("context {} publishes no Active key", self.context))
+            .hint("is bulla-controller running? bulla keys list")
+    }
+
     /// Waits until a state is in effect; says so if it is not.
     pub fn in_effect(&self, name: &str, state: KeyState) -> Result<(), Error> {
         let start = Instant::now();
@@ -126,13 +132,12 @@ impl Cluster {
     }
 
     /// Waits until the controller has published a key.
-    pub fn published(&self, name: &str) -> Result<(SealingKey, Recipient), Error> {
+    pub fn published(&self, name: &str) -> Result<Recipient, Error> {
         let start = Instant::now();
         loop {
-            let key = self.sealing_key(name)?;
-            let status = key.status.clone().unwrap_or_default();
+            let status = self.sealing_key(name)?.status.unwrap_or_default();
             if let Some(recipient) = status.recipient.as_ref().and_then(|text| text.parse().ok()) {
-                return Ok((key, recipient));
+                return Ok(recipient);
             }
             let stalled = status.conditions.into_iter().find(|condition| condition.r#type == "Stalled");
             let failed = || Error::new(Kind::Cluster, format!("the SealingKey {name} is not published"));

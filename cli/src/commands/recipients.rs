@@ -11,9 +11,9 @@ use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
 use jiff::Timestamp;
 
 use crate::cluster::{CONTEXT, Cluster, ContextArgs};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::{Error, Kind, note};
-use crate::files::{self, Access, Input};
+use crate::files::{self, Access};
 use crate::keys;
 
 #[derive(Debug, clap::Args)]
@@ -34,11 +34,9 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-    let Some(config) = Config::find(&folder)? else {
+    let Some(config) = Config::here()? else {
         if args.target.is_some() || args.update {
-            return Err(Error::new(Kind::Configuration, format!("there is no {} here or above", config::FILE))
-                .hint("targets are named there; without it, this prints the recipients of --context"));
+            return Err(Config::missing().hint("targets are named there; without it, this prints the recipients of --context"));
         }
         return print(args);
     };
@@ -86,14 +84,7 @@ fn compare(name: &str, path: &Path, context: &str, update: bool) -> Result<bool,
     let cluster = Cluster::connect(Some(context), CONTEXT)?;
     let published = Published::of(&cluster)?;
     let missing = !path.exists();
-    let (text, file) = if missing {
-        (String::new(), RecipientsFile::default())
-    } else {
-        let bytes = Input::File(path.to_owned()).read("recipients")?;
-        // Read as recipients first: an error there says what is wrong.
-        let file = keys::recipients_file(path)?;
-        (String::from_utf8_lossy(&bytes).into_owned(), file)
-    };
+    let (text, file) = if missing { (String::new(), RecipientsFile::default()) } else { keys::recipients_text(path)? };
     let wanted = published.edit(&text);
     if wanted == text {
         note(format!("{name}: as in context {context}"));
@@ -106,8 +97,7 @@ fn compare(name: &str, path: &Path, context: &str, update: bool) -> Result<bool,
     }
     for recipient in &file.recipients {
         let fingerprint = recipient.fingerprint();
-        let state =
-            published.states.get(&fingerprint).map_or("not a key of this cluster".to_owned(), |(state, _)| state.to_string());
+        let state = published.states.get(&fingerprint).map_or("not a key of this cluster".to_owned(), ToString::to_string);
         note(format!("{name}: committed {fingerprint} ({state})"));
     }
     for recipient in &published.newest {
@@ -128,7 +118,7 @@ fn compare(name: &str, path: &Path, context: &str, update: bool) -> Result<bool,
 /// What a cluster publishes.
 struct Published {
     newest: Vec<Recipient>,
-    states: HashMap<Fingerprint, (KeyState, String)>,
+    states: HashMap<Fingerprint, KeyState>,
     old: Vec<OldKey>,
 }
 
@@ -142,8 +132,7 @@ impl Published {
         // One kind in one file: hybrid, unless the cluster has none.
         let newest: Vec<_> = newest(Algorithm::Hybrid).or_else(|| newest(Algorithm::X25519)).into_iter().collect();
         if newest.is_empty() {
-            return Err(Error::new(Kind::Cluster, format!("context {} publishes no Active key", cluster.context))
-                .hint("is bulla-controller running? bulla keys list"));
+            return Err(cluster.no_active_key());
         }
         let all: Vec<_> = keys.iter().filter_map(state).collect();
         let old = all.iter().filter_map(|(fingerprint, state, since)| {
@@ -156,11 +145,7 @@ impl Published {
             Some(OldKey { fingerprint: *fingerprint, state, since: since.parse().ok()? })
         });
         let old = old.collect();
-        Ok(Self {
-            newest,
-            old,
-            states: all.into_iter().map(|(fingerprint, state, since)| (fingerprint, (state, since))).collect(),
-        })
+        Ok(Self { newest, old, states: all.into_iter().map(|(fingerprint, state, _)| (fingerprint, state)).collect() })
     }
 
     /// The text of a recipients file as it should be. Lines about keys of this cluster are replaced; all others stay: other clusters',
@@ -220,7 +205,7 @@ fn push_lines(output: &mut String, lines: &[impl std::fmt::Display], ending: &st
 fn state(key: &SealingKey) -> Option<(Fingerprint, KeyState, String)> {
     let status = key.status.as_ref()?;
     let since = status.since.clone().or_else(|| status.created.clone())?;
-    Some((status.fingerprint.as_ref()?.parse().ok()?, status.state?, since))
+    Some((key.published()?, status.state?, since))
 }
 
 #[cfg(test)]
@@ -235,11 +220,7 @@ mod tests {
         let since = "2026-11-23T06:50:00Z".to_owned();
         let published = Published {
             newest: vec![new.clone()],
-            states: [
-                (old.fingerprint(), (KeyState::DecryptOnly, since.clone())),
-                (new.fingerprint(), (KeyState::Active, since.clone())),
-            ]
-            .into(),
+            states: [(old.fingerprint(), KeyState::DecryptOnly), (new.fingerprint(), KeyState::Active)].into(),
             old: vec![OldKey { fingerprint: old.fingerprint(), state: OldKeyState::DecryptOnly, since: since.parse().unwrap() }],
         };
         let comment = format!("# bulla: key={} state=DecryptOnly since={since}", old.fingerprint());

@@ -6,7 +6,7 @@ use bulla_shared::age::Recipient;
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, SealOptions, object_size};
 use bulla_shared::names::{Namespace, ObjectName};
-use bulla_shared::sealed::{Recipients, SealError};
+use bulla_shared::sealed::Recipients;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use crate::cluster::sealing_keys::announced_key;
 use crate::config::{self, Choice, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::{self, Access, Input, STDIN};
-use crate::keys::RecipientArgs;
+use crate::keys::{self, RecipientArgs};
 use crate::manifest::{
     Document, DocumentKind, Expected, Layout, ManifestError, Secrets, decode, find_secrets, parse, reindent, splice,
     verify_splice,
@@ -134,8 +134,7 @@ fn resolve(
     let mut choice = Choice::default();
     let mut given = flags.to_vec();
     if given.is_empty() {
-        let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-        let config = Config::find(&folder)?;
+        let config = Config::here()?;
         match (config, args.targets.as_slice()) {
             (Some(config), []) => {
                 choice = config.rule_for(committed(args, input)?)?;
@@ -150,20 +149,11 @@ fn resolve(
                 given.push(to_current_context.insert(recipient).clone());
             }
             (None, _) => {
-                return Err(Error::new(Kind::Configuration, format!("there is no {} here or above", config::FILE))
-                    .hint("targets are named there; name recipients with -r or -R"));
+                return Err(Config::missing().hint("targets are named there; name recipients with -r or -R"));
             }
         }
     }
-    let recipients = Recipients::new(given);
-    let recipients = recipients.map_err(|error| {
-        let hint = match error {
-            SealError::MixedRecipients => "name recipients of one kind: hybrid begins with age1pq1, x25519 does not",
-            SealError::TooManyRecipients => "seal to fewer; each value is readable to every recipient",
-            _ => "bulla keygen -y FILE prints a recipient",
-        };
-        Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error).hint(hint)
-    })?;
+    let recipients = keys::together(given)?;
     Ok(Resolved { recipients, choice })
 }
 

@@ -14,7 +14,7 @@ use super::values::{Scope, due};
 use crate::config::{self, Choice, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
-use crate::keys::RecipientArgs;
+use crate::keys::{self, RecipientArgs};
 use crate::passphrase::ask;
 use crate::sealed_file::{Found, SealedFile};
 
@@ -170,8 +170,7 @@ impl Args {
         let mut choice = Choice::default();
         let mut given = self.recipients.read()?;
         if given.is_empty() {
-            let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-            let config = Config::find(&folder)?.ok_or_else(|| {
+            let config = Config::here()?.ok_or_else(|| {
                 Error::new(Kind::Configuration, "no recipients are given, and there is no .bulla.yaml here or above")
                     .hint("name them with -r or -R: public keys, as bulla recipients prints them")
             })?;
@@ -184,11 +183,7 @@ impl Args {
                 (targets, _) => config.recipients(targets)?,
             };
         }
-        let recipients = Recipients::new(given).map_err(|error| {
-            let failed = Error::new(Kind::Configuration, "cannot seal to these recipients").cause(error);
-            failed.hint("name recipients of one kind: hybrid begins with age1pq1, x25519 does not")
-        })?;
-        Ok((recipients, choice))
+        Ok((keys::together(given)?, choice))
     }
 
     /// The recipients of all targets that the values of the object are under, if every one of them is known.

@@ -239,8 +239,7 @@ impl SealingKeys {
         let api: Api<SealingKey> = Api::all(self.client.clone());
         for key in self.sealing_keys().await? {
             let Some(status) = &key.status else { continue };
-            let fingerprint = status.fingerprint.as_ref().and_then(|text| text.parse::<Fingerprint>().ok());
-            let Some(fingerprint) = fingerprint else { continue };
+            let Some(fingerprint) = key.published() else { continue };
             let now = usage.of(&fingerprint.id(), status.usage);
             if now == status.usage {
                 continue;
@@ -269,7 +268,7 @@ fn ring(view: &View<'_>, stored: Vec<StoredKey>) -> KeyRing {
         ring.insert_absent(fingerprint.id());
     }
     for key in stored {
-        let Some(duty) = duties.get(&key.record().fingerprint).copied().flatten() else { continue };
+        let Some(duty) = duties.get(&key.identity.recipient().fingerprint()).copied().flatten() else { continue };
         if let Err(error) = ring.insert(key.identity, key.created, duty) {
             error!(secret = key.name, %error, "private key not loaded");
         }

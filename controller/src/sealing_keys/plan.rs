@@ -121,19 +121,16 @@ impl<'a> Look<'a> {
         let View { keys, generate, policy, now, .. } = self.view;
         let due = if *generate { policy.due(&self.all, *now) } else { Vec::new() };
         let is_pending =
-            |key: &SealingKey| self.find(key).is_none() && named(key).is_none() && key.spec.state != Some(KeyState::Retired);
+            |key: &SealingKey| self.find(key).is_none() && key.named().is_none() && key.spec.state != Some(KeyState::Retired);
         let holder = |name: &str| match keys.iter().find(|key| key.metadata.name.as_deref() == Some(name)) {
             None => Holder::Nobody,
-            Some(key) => match named(key).and_then(|text| text.parse::<Fingerprint>().ok()) {
+            Some(key) => match key.named().and_then(|text| text.parse::<Fingerprint>().ok()) {
                 Some(fingerprint) => Holder::Key(fingerprint.id()),
                 None => Holder::Pending,
             },
         };
         let action = |algorithm: Algorithm| {
-            let kind = match algorithm {
-                Algorithm::Hybrid => KeyAlgorithm::Hybrid,
-                Algorithm::X25519 => KeyAlgorithm::X25519,
-            };
+            let kind = KeyAlgorithm::from(algorithm);
             if keys.iter().any(|key| key.spec.algorithm == kind && is_pending(key)) {
                 return None;
             }
@@ -145,7 +142,7 @@ impl<'a> Look<'a> {
     fn step(&self, key: &SealingKey) -> Option<Action> {
         let uid = key.metadata.uid.clone().unwrap_or_default();
         let found = self.find(key);
-        let settled = named(key).is_some();
+        let settled = key.named().is_some();
         let malformed = self.view.malformed.contains(&uid);
         if found.is_none() && !settled && !malformed && self.view.generate && key.spec.state != Some(KeyState::Retired) {
             return Some(Action::Generate { uid, algorithm: key.spec.algorithm.into() });
@@ -213,7 +210,7 @@ impl<'a> Look<'a> {
     }
 
     fn find(&self, key: &SealingKey) -> Option<&'a Record> {
-        match named(key) {
+        match key.named() {
             Some(fingerprint) => self.by_fingerprint.get(fingerprint).copied(),
             None => self.by_secret.get(key.metadata.uid.as_deref()?).copied(),
         }
@@ -222,11 +219,6 @@ impl<'a> Look<'a> {
     fn speaks_for(&self, key: &SealingKey, record: &Record) -> bool {
         self.spokesmen.get(&record.fingerprint).is_some_and(|spokesman| spokesman.metadata.name == key.metadata.name)
     }
-}
-
-/// The fingerprint that a `SealingKey` has to have, if it is settled.
-fn named(key: &SealingKey) -> Option<&String> {
-    key.spec.fingerprint.as_ref().or_else(|| key.status.as_ref()?.fingerprint.as_ref())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{self, Condition};
-use crate::age::Algorithm;
+use crate::age::{Algorithm, Fingerprint};
 
 /// What an admin asks of a key.
 #[derive(CustomResource, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +83,29 @@ impl From<KeyAlgorithm> for Algorithm {
             KeyAlgorithm::Hybrid => Self::Hybrid,
             KeyAlgorithm::X25519 => Self::X25519,
         }
+    }
+}
+
+impl From<Algorithm> for KeyAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Hybrid => Self::Hybrid,
+            Algorithm::X25519 => Self::X25519,
+        }
+    }
+}
+
+impl SealingKey {
+    /// The fingerprint that it has to have, if that is settled: by its author, or by what was published.
+    #[must_use]
+    pub fn named(&self) -> Option<&String> {
+        self.spec.fingerprint.as_ref().or_else(|| self.status.as_ref()?.fingerprint.as_ref())
+    }
+
+    /// The fingerprint that was published.
+    #[must_use]
+    pub fn published(&self) -> Option<Fingerprint> {
+        self.status.as_ref()?.fingerprint.as_ref()?.parse().ok()
     }
 }
 

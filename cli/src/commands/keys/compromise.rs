@@ -1,12 +1,11 @@
 //! `bulla keys compromise`: a key in other hands. First there is another key to seal to, then the old one is marked.
 
-use bulla_keys::select::newest_active;
-use bulla_shared::age::Algorithm;
 use bulla_shared::binding::time_text;
 use bulla_shared::resources::sealing_key::KeyState;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::newest;
 use super::rotate::rotate;
 use crate::cluster::ContextArgs;
 use crate::error::{Error, Kind, note};
@@ -34,11 +33,10 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let cluster = args.context.connect()?;
     let key = cluster.sealing_key(&args.name)?;
-    let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), now);
-    if newest.is_none_or(|newest| newest.name == args.name) {
+    let no_other = || Ok(newest(&cluster, key.spec.algorithm)?.is_none_or(|newest| newest == args.name));
+    if no_other()? {
         rotate(&cluster, key.spec.algorithm)?;
-        let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), Timestamp::now());
-        if newest.is_none_or(|newest| newest.name == args.name) {
+        if no_other()? {
             return Err(Error::new(
                 Kind::Cluster,
                 format!("SealingKey {} is not marked: there is no other key to seal to", args.name),

@@ -12,13 +12,15 @@ use std::path::{Path, PathBuf};
 
 use bulla_keys::backup::{self as format, BackupKey};
 use bulla_keys::rotation;
-use bulla_shared::age::{AgeError, Fingerprint, Identity, decrypt, decrypt_with_passphrase};
-use bulla_shared::resources::sealing_key::SealingKey;
+use bulla_keys::select::newest_active;
+use bulla_shared::age::{AgeError, decrypt, decrypt_with_passphrase};
+use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKey};
 use jiff::Timestamp;
 
+use crate::cluster::Cluster;
 use crate::error::{Error, Kind};
 use crate::files::Input;
-use crate::keys::identities;
+use crate::keys::all_identities;
 use crate::passphrase::PassphraseArgs;
 
 #[derive(Debug, clap::Args)]
@@ -93,10 +95,7 @@ impl OpenArgs {
                 );
             }
             None => {
-                let mut all: Vec<Identity> = Vec::new();
-                for path in &self.identities {
-                    all.extend(identities(&Input::from_path(path))?);
-                }
+                let all = all_identities(&self.identities)?;
                 let other =
                     "is it encrypted to another key, or under a passphrase (-p)? bulla keygen -y FILE prints whose key it is";
                 decrypt(&file, &all).map_err(|error| failed(&error).hint(hint(&error, other)))?
@@ -117,8 +116,12 @@ fn hint(error: &AgeError, other: &'static str) -> &'static str {
 
 /// The record of a published key, as the rules of rotation want it.
 fn record(key: &SealingKey) -> Option<rotation::Key> {
-    let status = key.status.as_ref()?;
-    let fingerprint: Fingerprint = status.fingerprint.as_ref()?.parse().ok()?;
-    let created: Timestamp = status.created.as_ref()?.parse().ok()?;
-    Some(rotation::Key { fingerprint, algorithm: key.spec.algorithm.into(), created, asked: key.spec.state })
+    let created: Timestamp = key.status.as_ref()?.created.as_ref()?.parse().ok()?;
+    Some(rotation::Key { fingerprint: key.published()?, algorithm: key.spec.algorithm.into(), created, asked: key.spec.state })
+}
+
+/// The name of the newest key of a kind, which everybody seals to.
+fn newest(cluster: &Cluster, algorithm: KeyAlgorithm) -> Result<Option<String>, Error> {
+    let keys = cluster.sealing_keys()?;
+    Ok(newest_active(&keys, algorithm.into(), Timestamp::now()).map(|newest| newest.name))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bulla_keys::backup::BackupKey;
 use bulla_keys::stored::StoredKey;
 use bulla_shared::binding::time_text;
-use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKey, SealingKeySpec};
+use bulla_shared::resources::sealing_key::{SealingKey, SealingKeySpec};
 
 use super::{NamespaceArgs, OpenArgs};
 use crate::cluster::{Cluster, ContextArgs};
@@ -59,10 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 fn spec(key: &BackupKey, fingerprint: &str) -> SealingKeySpec {
     let record = key.sealing_key.as_ref();
     SealingKeySpec {
-        algorithm: match key.identity.recipient().algorithm() {
-            bulla_shared::age::Algorithm::Hybrid => KeyAlgorithm::Hybrid,
-            bulla_shared::age::Algorithm::X25519 => KeyAlgorithm::X25519,
-        },
+        algorithm: key.identity.recipient().algorithm().into(),
         state: record.and_then(|record| record.state),
         compromised_at: record.and_then(|record| record.compromised_at).map(|at| time_text(&at)),
         fingerprint: Some(fingerprint.to_owned()),
@@ -77,10 +74,7 @@ fn name_key(
     fingerprint: &str,
     spec: SealingKeySpec,
 ) -> Result<bool, Error> {
-    let fingerprint_of = |key: &SealingKey| {
-        key.spec.fingerprint.clone().or_else(|| key.status.as_ref().and_then(|status| status.fingerprint.clone()))
-    };
-    if published.iter().any(|key| fingerprint_of(key).as_deref() == Some(fingerprint)) {
+    if published.iter().any(|key| key.named().is_some_and(|named| named == fingerprint)) {
         return Ok(false);
     }
     let taken = published.iter().any(|key| key.metadata.name.as_deref() == Some(name));

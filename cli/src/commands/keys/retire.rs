@@ -1,11 +1,9 @@
 //! `bulla keys retire`.
 
-use bulla_keys::select::newest_active;
-use bulla_shared::age::Algorithm;
 use bulla_shared::resources::sealing_key::{KeyState, KeyUsage};
-use jiff::Timestamp;
 use serde_json::json;
 
+use super::newest;
 use crate::cluster::ContextArgs;
 use crate::error::{Error, Kind, note};
 
@@ -36,8 +34,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         Error::new(Kind::Cluster, format!("cannot retire the SealingKey {name}")).cause(cause).hint(hint)
     };
     if confirm.is_none() {
-        let newest = newest_active(&cluster.sealing_keys()?, Algorithm::from(key.spec.algorithm), Timestamp::now());
-        if newest.is_some_and(|newest| newest.name == *name) {
+        if newest(&cluster, key.spec.algorithm)?.as_ref() == Some(name) {
             return Err(refused("it is the newest key, which everybody seals to".to_owned()).hint("bulla keys rotate first"));
         }
         match key.status.as_ref().and_then(|status| status.usage) {

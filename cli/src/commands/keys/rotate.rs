@@ -53,7 +53,7 @@ pub(super) fn rotate(cluster: &Cluster, algorithm: KeyAlgorithm) -> Result<Recip
     if !new {
         note(format!("the SealingKey {name} is there already: waiting for it"));
     }
-    let (_, recipient) = cluster.published(&name)?;
+    let recipient = cluster.published(&name)?;
     note(format!("SealingKey {name}, fingerprint {}", recipient.fingerprint()));
     Ok(recipient)
 }

@@ -16,8 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::tally::Tally;
 use self::targets::Targets;
 use crate::error::{Error, note, printable};
-use crate::files::Input;
-use crate::keys::{RecipientArgs, identities};
+use crate::keys::{RecipientArgs, all_identities};
 use crate::sealed_file::SealedFile;
 use crate::target::Target;
 use crate::walk;
@@ -64,11 +63,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
             note(format!("{} so far: run this again, and it goes on from there", tally.done()));
         })?;
     } else {
-        let mut ring = Vec::new();
-        for path in &args.identities {
-            ring.extend(identities(&Input::from_path(path))?);
-        }
-        offline::run(&files, &targets, &ring.into_iter().collect(), &tally, &progress);
+        let ring = all_identities(&args.identities)?.into_iter().collect();
+        offline::run(&files, &targets, &ring, &tally, &progress);
     }
     progress.finish_and_clear();
     tally.conclude(args.check)

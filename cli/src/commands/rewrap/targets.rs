@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Args;
 use crate::cluster::{CONTEXT, Cluster};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::{Error, Kind, note};
 use crate::target::{Source, Target};
 
@@ -25,9 +25,7 @@ pub(super) struct Targets {
 
 impl Targets {
     pub(super) fn new(args: &Args) -> Result<Self, Error> {
-        let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-        let mut targets =
-            Self { fixed: None, config: Config::find(&folder)?, context: args.context.clone(), cache: Mutex::default() };
+        let mut targets = Self { fixed: None, config: Config::here()?, context: args.context.clone(), cache: Mutex::default() };
         let file = args.recipients.read_file()?;
         if !file.recipients.is_empty() {
             let target = Target::from_file("the recipients given", Source::CommandLine, file, args.context.clone());
@@ -59,10 +57,10 @@ impl Targets {
     }
 
     fn named(&self, names: &[String], source: Source) -> Result<Vec<Arc<Target>>, Error> {
-        let config = self.config.as_ref().ok_or_else(|| {
-            Error::new(Kind::Configuration, format!("there is no {} here or above", config::FILE))
-                .hint("targets are named there; name recipients with -r or -R")
-        })?;
+        let config = self
+            .config
+            .as_ref()
+            .ok_or_else(|| Config::missing().hint("targets are named there; name recipients with -r or -R"))?;
         let mut cache = self.cache.lock().expect("no code panics while it caches");
         let mut all = Vec::new();
         for name in names {

@@ -142,6 +142,7 @@ impl World {
             stderr: None,
             reveals: false,
             partly: false,
+            any_order: false,
             message: Message::Ours,
         }
     }
@@ -186,6 +187,7 @@ pub(crate) struct Run<'w> {
     stderr: Option<PathBuf>,
     reveals: bool,
     partly: bool,
+    any_order: bool,
     message: Message,
 }
 
@@ -261,6 +263,12 @@ impl Run<'_> {
     pub(crate) fn partly(mut self) -> Self {
         self.partly = true;
         self.message = Message::Any;
+        self
+    }
+
+    /// Its threads say what they find when they find it: the snapshot shows the lines of standard error sorted.
+    pub(crate) fn in_any_order(mut self) -> Self {
+        self.any_order = true;
         self
     }
 
@@ -368,7 +376,11 @@ impl Run<'_> {
         let code = code.map_or("killed".to_owned(), |code| code.to_string());
         let _ = write!(shown, "\nexit code: {code}\n");
         section(&mut shown, "stdout", &outcome.stdout);
-        section(&mut shown, "stderr", outcome.stderr.as_bytes());
+        let mut lines: Vec<&str> = outcome.stderr.split_inclusive('\n').collect();
+        if self.any_order {
+            lines.sort_unstable();
+        }
+        section(&mut shown, "stderr", lines.concat().as_bytes());
         for (name, entry) in changed {
             let Some(bytes) = &entry.bytes else { continue };
             section(&mut shown, name, bytes);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bulla_shared::resources::{API_VERSION, SEALING_KEY_LABEL};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::request::Builder;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -16,13 +18,22 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, AuditKey};
 use crate::index::SecretHead;
+
+/// The Secret with the key of the audit trail, in the controller's namespace.
+const AUDIT_KEY: &str = "bulla-audit-key";
+
+/// Its type, by which the admission policy knows it.
+const AUDIT_KEY_TYPE: &str = "bulla.dev/audit-key";
 
 /// Longest wait for an answer: a connection that dropped silently must not hold a worker for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest answer that is read: an object of the largest size, with room for managed fields.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+const JSON: &str = "application/json";
 
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
@@ -65,6 +76,24 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// One word for a metric.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::Conflict => "Conflict",
+            Self::Terminating => "Terminating",
+            Self::Forbidden => "Forbidden",
+            Self::Invalid => "Invalid",
+            Self::Code(429) => "TooManyRequests",
+            Self::Code(code) if code >= 500 => "Server",
+            Self::Code(_) => "Other",
+            Self::Transport => "Transport",
+        }
+    }
+}
+
 impl From<&kube::Error> for ApiError {
     fn from(error: &kube::Error) -> Self {
         match error {
@@ -98,7 +127,7 @@ pub async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Resul
 /// # RBAC: `secrets: get`
 pub async fn secret_head(client: &Client, namespace: &str, name: &str) -> Result<Option<SecretHead>, ApiError> {
     let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
-    match send_for_head(client, Method::GET, &path, Bytes::new()).await {
+    match send_for_head(client, Request::get(path), Bytes::new()).await {
         Ok(head) => Ok(Some(head)),
         Err(ApiError::NotFound) => Ok(None),
         Err(error) => Err(error),
@@ -114,7 +143,31 @@ pub async fn key_secrets(client: &Client, namespace: &str) -> Result<Vec<Secret>
         items: Vec<Secret>,
     }
     let path = format!("/api/v1/namespaces/{namespace}/secrets?labelSelector={SEALING_KEY_LABEL}");
-    Ok(send::<List>(client, Method::GET, &path, Bytes::new(), "application/json").await?.items)
+    Ok(send::<List>(client, Request::get(path), Bytes::new(), JSON).await?.items)
+}
+
+/// The audit key, made if it is not there: whichever replica is first makes it, and all use that one.
+///
+/// # RBAC: in the controller's namespace `secrets: get, create`
+pub async fn audit_key(client: &Client, namespace: &str) -> Result<AuditKey, ApiError> {
+    let path = format!("/api/v1/namespaces/{namespace}/secrets");
+    let get = || async {
+        let secret: Secret = send(client, Request::get(format!("{path}/{AUDIT_KEY}")), Bytes::new(), JSON).await?;
+        let text = secret.data.unwrap_or_default().remove("key").map(|text| Zeroizing::new(text.0));
+        text.and_then(|text| AuditKey::parse(&text)).ok_or(ApiError::Invalid)
+    };
+    match get().await {
+        Err(ApiError::NotFound) => {}
+        found => return found,
+    }
+    let json = Zeroizing::new(format!(
+        r#"{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"{AUDIT_KEY}"}},"type":"{AUDIT_KEY_TYPE}","immutable":true,"stringData":{{"key":"{}"}}}}"#,
+        *audit::generate_key()
+    ));
+    match send_for_head(client, post(&path), Bytes::from_owner(json)).await {
+        Ok(_) | Err(ApiError::Conflict) => get().await,
+        Err(error) => Err(error),
+    }
 }
 
 /// One `SealedSecret` as it stands there, whatever its shape.
@@ -122,7 +175,7 @@ pub async fn key_secrets(client: &Client, namespace: &str) -> Result<Vec<Secret>
 /// # RBAC: `sealedsecrets: get`
 pub async fn sealed_secret(client: &Client, namespace: &str, name: &str) -> Result<serde_json::Value, ApiError> {
     let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/sealedsecrets/{name}");
-    send(client, Method::GET, &path, Bytes::new(), "application/json").await
+    send(client, Request::get(path), Bytes::new(), JSON).await
 }
 
 /// Creates a Secret; an existing one is a [`ApiError::Conflict`].
@@ -130,7 +183,7 @@ pub async fn sealed_secret(client: &Client, namespace: &str, name: &str) -> Resu
 /// # RBAC: `secrets: create`
 pub async fn create_secret(client: &Client, namespace: &str, json: Zeroizing<Vec<u8>>) -> Result<SecretHead, ApiError> {
     let path = format!("/api/v1/namespaces/{namespace}/secrets?fieldManager=bulla-controller");
-    send_for_head(client, Method::POST, &path, Bytes::from_owner(json)).await
+    send_for_head(client, post(&path), Bytes::from_owner(json)).await
 }
 
 /// Replaces a Secret; `json` carries the UID and resource version that it must still have.
@@ -143,7 +196,22 @@ pub async fn replace_secret(
     json: Zeroizing<Vec<u8>>,
 ) -> Result<SecretHead, ApiError> {
     let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=bulla-controller");
-    send_for_head(client, Method::PUT, &path, Bytes::from_owner(json)).await
+    send_for_head(client, Request::put(path).header(CONTENT_TYPE, JSON), Bytes::from_owner(json)).await
+}
+
+/// Applies items to a Secret of somebody else, taking them from whoever has them now; `json` carries the UID and resource version that it
+/// must still have.
+///
+/// # RBAC: `secrets: patch`
+pub async fn merge_secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    json: Zeroizing<Vec<u8>>,
+) -> Result<SecretHead, ApiError> {
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=bulla-controller&force=true");
+    let request = Request::patch(path).header(CONTENT_TYPE, "application/apply-patch+yaml");
+    send_for_head(client, request, Bytes::from_owner(json)).await
 }
 
 /// Answers a `RewrapRequest`. The answer to that is asked for as metadata: the object is as large as objects get.
@@ -157,40 +225,26 @@ pub async fn patch_rewrap_status(
 ) -> Result<(), ApiError> {
     let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/rewraprequests/{name}/status?fieldManager=bulla-controller");
     let body = serde_json::to_vec(patch).expect("a patch is JSON");
-    send_for_head(client, Method::PATCH, &path, body.into()).await.map(drop)
+    let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
+    send_for_head(client, request, body.into()).await.map(drop)
 }
 
-async fn send_for_head(client: &Client, method: Method, path: &str, body: Bytes) -> Result<SecretHead, ApiError> {
-    let head: PartialObjectMeta<Secret> = send(client, method, path, body, METADATA_ONLY).await?;
+fn post(path: &str) -> Builder {
+    Request::post(path).header(CONTENT_TYPE, JSON)
+}
+
+async fn send_for_head(client: &Client, request: Builder, body: Bytes) -> Result<SecretHead, ApiError> {
+    let head: PartialObjectMeta<Secret> = send(client, request, body, METADATA_ONLY).await?;
     Ok(head.metadata)
 }
 
-async fn send<T: DeserializeOwned>(
-    client: &Client,
-    method: Method,
-    path: &str,
-    body: Bytes,
-    accept: &str,
-) -> Result<T, ApiError> {
-    let answer = tokio::time::timeout(PATIENCE, send_for_ever(client, method, path, body, accept)).await;
+async fn send<T: DeserializeOwned>(client: &Client, request: Builder, body: Bytes, accept: &str) -> Result<T, ApiError> {
+    let answer = tokio::time::timeout(PATIENCE, send_for_ever(client, request, body, accept)).await;
     answer.map_err(|_| ApiError::Transport)?
 }
 
-async fn send_for_ever<T: DeserializeOwned>(
-    client: &Client,
-    method: Method,
-    path: &str,
-    body: Bytes,
-    accept: &str,
-) -> Result<T, ApiError> {
-    let form = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(http::header::ACCEPT, accept)
-        .header(http::header::CONTENT_TYPE, form)
-        .body(Body::from(body))
-        .map_err(|_| ApiError::Transport)?;
+async fn send_for_ever<T: DeserializeOwned>(client: &Client, request: Builder, body: Bytes, accept: &str) -> Result<T, ApiError> {
+    let request = request.header(ACCEPT, accept).body(Body::from(body)).map_err(|_| ApiError::Transport)?;
     let response = client.send(request).await.map_err(|error| ApiError::from(&error))?;
     let code = response.status();
     let limited = http_body_util::Limited::new(response.into_body(), MAX_ANSWER);

@@ -1,14 +1,23 @@
 //! Command line of the controller.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use bulla_keys::rotation::Policy;
 use bulla_shared::opening::AllowedTypes;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+
+use crate::audit::verify::Verify;
 
 /// Opens SealedSecrets into Secrets, with private keys that never leave their namespace.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "bulla-controller", version)]
+#[command(name = "bulla-controller", version, args_conflicts_with_subcommands = true)]
 pub struct Options {
+    /// Something else than to run
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Namespace in which private keys are kept
     #[arg(long, env = "POD_NAMESPACE", default_value = "bulla-system")]
     pub namespace: String,
@@ -30,12 +39,62 @@ pub struct Options {
     /// Age at which a key only opens, once a newer one is Active, such as 400d [default: never]
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub key_decrypt_only_after: Option<SignedDuration>,
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
+    pub http_address: SocketAddr,
+    /// Give each SealedSecret a line in /metrics, with its name
+    #[arg(long)]
+    pub metrics_object_names: bool,
+    /// How long a standby waits after the last sign of life of the replica that writes, such as 15s
+    #[arg(long, value_name = "SECONDS", default_value = "15s", value_parser = lease_seconds)]
+    pub lease_duration: Duration,
+    /// Where the audit trail goes: - for standard output, off, or a file to append to
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub audit_log: AuditLog,
     /// How much is logged
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,
     /// Form of the log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// What else than running there is.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// What can be done with an audit trail.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// Find lines that were removed, changed, moved or cut off
+    Verify(Verify),
+}
+
+/// Where the audit trail goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLog {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To the end of a file.
+    File(PathBuf),
+}
+
+impl std::str::FromStr for AuditLog {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "off" => Self::Off,
+            "-" => Self::Stdout,
+            path => Self::File(path.into()),
+        })
+    }
 }
 
 /// How much is logged.
@@ -83,4 +142,10 @@ impl Options {
 fn days(text: &str) -> Result<SignedDuration, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()).filter(|days| (1..=36_500).contains(days));
     days.map(|days| SignedDuration::from_hours(24 * days)).ok_or_else(|| "expected days, such as 365d".to_owned())
+}
+
+fn lease_seconds(text: &str) -> Result<Duration, String> {
+    let seconds =
+        text.strip_suffix('s').and_then(|seconds| seconds.parse::<u64>().ok()).filter(|seconds| (2..=600).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "expected 2s to 600s, such as 15s".to_owned())
 }

@@ -2,16 +2,20 @@
 //!
 //! Everything that can stop a write without a key is decided here, before any value is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bulla_shared::convert::PlainSecret;
-use bulla_shared::resources::sealed_secret::{Applied, SealedSecret};
-use bulla_shared::resources::{API_VERSION, OWNED, RESERVED_PREFIX, SECRET_LABEL, SOURCE_ANNOTATION};
+use bulla_shared::resources::conditions::Condition;
+use bulla_shared::resources::sealed_secret::{Applied, CreationPolicy, SealedSecret};
+use bulla_shared::resources::{
+    ADOPT, API_VERSION, MERGE, MERGE_ANNOTATION, OWNED, RESERVED_PREFIX, SECRET_LABEL, SOURCE_ANNOTATION,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::index::{SealedHead, SecretHead};
+use crate::status::{CONSENT_REMOVED, FOREIGN};
 
 /// Annotation on Secrets that we made immutable: their data cannot be compared, so they are never written again.
 pub const IMMUTABLE_ANNOTATION: &str = "bulla.dev/immutable";
@@ -44,8 +48,10 @@ pub fn applied_to(sealed: &ObjectMeta, secret: &SecretHead, config_hash: &str) -
 pub enum Write {
     /// There is none: create it.
     Create,
-    /// It is ours: replace it whole, if it still is what was seen.
+    /// It is ours, or its owner lets us have it: replace it whole, if it still is what was seen.
     Replace(Box<SecretHead>),
+    /// It is somebody else's, who lets us write these items, if it still is what was seen.
+    Merge(Box<SecretHead>, BTreeSet<String>),
     /// It is ours, immutable, and of this generation already.
     Keep(Box<SecretHead>),
     /// It must not be written.
@@ -57,6 +63,10 @@ pub enum Write {
 pub enum Stop {
     /// A Secret of this name is somebody else's.
     Foreign,
+    /// Its owner once let us write it, and does no more.
+    ConsentRemoved,
+    /// There is no Secret to merge into.
+    NoTarget,
     /// A Secret of this name is on its way out.
     BeingDeleted,
     /// The Secret is immutable and of another generation.
@@ -65,32 +75,79 @@ pub enum Stop {
     ControllerNamespace,
 }
 
+/// Whether a Secret may be there although no watch shows one: in the way last time, without its mark now, or somebody else's.
+#[must_use]
+pub fn may_have_secret(sealed: &SealedSecret) -> bool {
+    let status = sealed.status.as_ref();
+    let blocked = |condition: &Condition| [FOREIGN, CONSENT_REMOVED].contains(&condition.reason.as_str());
+    sealed.spec.target.creation_policy == CreationPolicy::Merge
+        || status.is_some_and(|status| status.applied.is_some() || status.conditions.iter().any(blocked))
+}
+
 /// Decides the write for `sealed`, given the Secret of the same key.
 #[must_use]
-pub fn write(sealed: &ObjectMeta, secret: Option<&SecretHead>, controller_namespace: &str) -> Write {
-    if sealed.namespace.as_deref() == Some(controller_namespace) {
+pub fn write(sealed: &SealedSecret, secret: Option<&SecretHead>, controller_namespace: &str) -> Write {
+    let policy = sealed.spec.target.creation_policy;
+    let sealed_uid = sealed.metadata.uid.as_ref();
+    if sealed.metadata.namespace.as_deref() == Some(controller_namespace) {
         return Write::Stop(Stop::ControllerNamespace);
     }
-    let Some(secret) = secret else { return Write::Create };
-    let labelled = label(secret) == Some(OWNED);
+    let Some(secret) = secret else {
+        return if policy == CreationPolicy::Merge { Write::Stop(Stop::NoTarget) } else { Write::Create };
+    };
+    let label = label(secret);
+    let consents = match policy {
+        CreationPolicy::Merge => label == Some(MERGE),
+        CreationPolicy::Owner | CreationPolicy::Orphan => label == Some(OWNED) || label == Some(ADOPT),
+    };
     let owner = secret.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    let ours = owner.is_none_or(|owner| Some(&owner.uid) == sealed.uid.as_ref());
+    // Whoever owns a Secret may also be a controller: a merge leaves everything of it but the items alone.
+    let ours = policy == CreationPolicy::Merge || owner.is_none_or(|owner| Some(&owner.uid) == sealed_uid);
     // An earlier object of the same name leaves a Secret that the garbage collector is about to take.
     let leftover = owner.is_some_and(|owner| owner.kind == "SealedSecret" && owner.api_version == API_VERSION && !ours);
-    if labelled && (leftover || (ours && secret.deletion_timestamp.is_some())) {
+    if consents && (leftover || (ours && secret.deletion_timestamp.is_some())) {
         return Write::Stop(Stop::BeingDeleted);
     }
-    if !labelled || !ours {
-        return Write::Stop(Stop::Foreign);
+    if !consents || !ours {
+        let applied = sealed.status.as_ref().and_then(|status| status.applied.as_ref());
+        let was_ours = applied.is_some_and(|applied| Some(&applied.secret_uid) == secret.uid.as_ref());
+        return Write::Stop(if was_ours { Stop::ConsentRemoved } else { Stop::Foreign });
     }
     if !is_immutable(secret) {
-        return Write::Replace(Box::new(secret.clone()));
+        let secret = Box::new(secret.clone());
+        return match policy {
+            CreationPolicy::Merge => {
+                let items = consented(&secret);
+                Write::Merge(secret, items)
+            }
+            CreationPolicy::Owner | CreationPolicy::Orphan => Write::Replace(secret),
+        };
     }
-    if annotation(secret, IMMUTABLE_ANNOTATION).is_some() && annotation(secret, SOURCE_ANNOTATION) == Some(&source(sealed)) {
+    if annotation(secret, IMMUTABLE_ANNOTATION).is_some()
+        && annotation(secret, SOURCE_ANNOTATION) == Some(&source(&sealed.metadata))
+    {
         Write::Keep(Box::new(secret.clone()))
     } else {
         Write::Stop(Stop::Immutable)
     }
+}
+
+/// The items that the owner of a Secret lets us write.
+fn consented(secret: &SecretHead) -> BTreeSet<String> {
+    let named = annotation(secret, MERGE_ANNOTATION).map_or("", String::as_str);
+    named.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+/// The metadata that a merge is sent with: the source moves the resource version with each generation.
+#[must_use]
+pub fn merge_metadata(sealed: &SealedSecret, existing: &SecretHead) -> Value {
+    json!({
+        "name": existing.name,
+        "namespace": existing.namespace,
+        "uid": existing.uid,
+        "resourceVersion": existing.resource_version,
+        "annotations": {SOURCE_ANNOTATION: source(&sealed.metadata)},
+    })
 }
 
 /// Made immutable by us or by somebody else: the API server would compare the data, and its answer would tell whether a guess was right.
@@ -122,7 +179,9 @@ pub fn metadata(secret: &mut PlainSecret, sealed: &SealedSecret, existing: Optio
         keep(&mut secret.labels, existing.labels.as_ref(), before.0);
         keep(&mut secret.annotations, existing.annotations.as_ref(), before.1);
     }
-    secret.labels.insert(SECRET_LABEL.to_owned(), OWNED.to_owned());
+    // The label of a Secret that we did not make is its owner's word: a GitOps controller would put it back.
+    let mark = existing.and_then(label).unwrap_or(OWNED);
+    secret.labels.insert(SECRET_LABEL.to_owned(), mark.to_owned());
     secret.annotations.insert(SOURCE_ANNOTATION.to_owned(), source(&sealed.metadata));
     secret.annotations.insert(MANAGED_ANNOTATION.to_owned(), managed);
     if secret.immutable == Some(true) {
@@ -152,7 +211,7 @@ fn keep(wanted: &mut BTreeMap<String, String>, existing: Option<&BTreeMap<String
     }
 }
 
-/// Our reference and those of others. Without `blockOwnerDeletion`, which would need a right on finalizers.
+/// Our reference, unless the Secret is to stay without us, and those of others. Without `blockOwnerDeletion`, which would need a right on finalizers.
 fn owners(sealed: &SealedSecret, existing: Option<&SecretHead>) -> Vec<OwnerReference> {
     let ours = OwnerReference {
         api_version: API_VERSION.to_owned(),
@@ -164,13 +223,14 @@ fn owners(sealed: &SealedSecret, existing: Option<&SecretHead>) -> Vec<OwnerRefe
     };
     let others = existing.into_iter().flat_map(|secret| secret.owner_references.iter().flatten());
     let others = others.filter(|owner| owner.controller != Some(true) && owner.uid != ours.uid).cloned();
-    let mut owners: Vec<_> = others.collect();
-    owners.push(ours);
-    owners
+    let stays = sealed.spec.target.creation_policy == CreationPolicy::Orphan;
+    others.chain((!stays).then_some(ours.clone())).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use bulla_shared::resources::sealed_secret::SealedSecretStatus;
+
     use super::*;
 
     fn sealed() -> SealedSecret {
@@ -194,22 +254,66 @@ mod tests {
     }
 
     fn decide(metadata: &Value) -> Write {
-        write(&sealed().metadata, Some(&secret(metadata)), "bulla-system")
+        write(&sealed(), Some(&secret(metadata)), "bulla-system")
     }
 
     #[test]
     fn only_ours_is_written() {
-        assert_eq!(write(&sealed().metadata, None, "bulla-system"), Write::Create);
-        assert_eq!(write(&sealed().metadata, None, "prod"), Write::Stop(Stop::ControllerNamespace));
+        assert_eq!(write(&sealed(), None, "bulla-system"), Write::Create);
+        assert_eq!(write(&sealed(), None, "prod"), Write::Stop(Stop::ControllerNamespace));
         assert!(matches!(decide(&owner("u1", "SealedSecret")), Write::Replace(_)));
         assert!(matches!(decide(&json!({})), Write::Replace(_)), "orphaned by --cascade=orphan");
         assert_eq!(decide(&owner("u0", "SealedSecret")), Write::Stop(Stop::BeingDeleted));
         assert_eq!(decide(&owner("u0", "Certificate")), Write::Stop(Stop::Foreign));
         assert_eq!(decide(&json!({"labels": {}})), Write::Stop(Stop::Foreign));
-        assert_eq!(decide(&json!({"labels": {SECRET_LABEL: "adopt"}})), Write::Stop(Stop::Foreign));
+        assert_eq!(decide(&json!({"labels": {SECRET_LABEL: "merge"}})), Write::Stop(Stop::Foreign));
         let source = json!({"labels": {}, "annotations": {SOURCE_ANNOTATION: "u1/3"}});
         assert_eq!(decide(&source), Write::Stop(Stop::Foreign), "the source proves nothing");
         assert_eq!(decide(&json!({"deletionTimestamp": "2026-11-23T06:50:00Z"})), Write::Stop(Stop::BeingDeleted));
+    }
+
+    #[test]
+    fn consent_lies_on_the_secret() {
+        let by = |policy: CreationPolicy, applied: Option<&str>, metadata: &Value| {
+            let mut sealed = sealed();
+            sealed.spec.target.creation_policy = policy;
+            let applied = applied.map(|uid| Applied { secret_uid: uid.to_owned(), ..Applied::default() });
+            sealed.status = Some(SealedSecretStatus { applied, ..SealedSecretStatus::default() });
+            write(&sealed, Some(&secret(metadata)), "bulla-system")
+        };
+        use CreationPolicy::{Merge, Orphan, Owner};
+        let adopt = json!({"labels": {SECRET_LABEL: "adopt"}});
+        for policy in [Owner, Orphan] {
+            assert!(matches!(by(policy, None, &adopt), Write::Replace(_)));
+            assert_eq!(by(policy, None, &json!({"labels": {SECRET_LABEL: "merge"}})), Write::Stop(Stop::Foreign));
+        }
+        let other = json!({"labels": {SECRET_LABEL: "adopt"}, "ownerReferences": owner("u0", "Certificate")["ownerReferences"]});
+        assert_eq!(by(Owner, None, &other), Write::Stop(Stop::Foreign), "a controller owns it");
+        assert_eq!(by(Merge, None, &adopt), Write::Stop(Stop::Foreign));
+        assert_eq!(by(Owner, Some("s1"), &json!({"labels": {}})), Write::Stop(Stop::ConsentRemoved));
+        assert_eq!(by(Owner, Some("s0"), &json!({"labels": {}})), Write::Stop(Stop::Foreign), "another Secret");
+
+        let merge = json!({"labels": {SECRET_LABEL: "merge"}, "annotations": {MERGE_ANNOTATION: "a, b,,c"}});
+        let Write::Merge(_, items) = by(Merge, None, &merge) else { panic!() };
+        assert_eq!(items.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+        let immutable = json!({"labels": {SECRET_LABEL: "merge"}, "managedFields": [{"fieldsV1": {"f:immutable": {}}}]});
+        assert_eq!(by(Merge, None, &immutable), Write::Stop(Stop::Immutable));
+        let mut merging = sealed();
+        merging.spec.target.creation_policy = Merge;
+        assert_eq!(write(&merging, None, "bulla-system"), Write::Stop(Stop::NoTarget));
+    }
+
+    #[test]
+    fn the_owner_reference_follows_the_policy() {
+        let owners = |policy: CreationPolicy, existing: &Value| {
+            let mut sealed = sealed();
+            sealed.spec.target.creation_policy = policy;
+            owners(&sealed, Some(&secret(existing))).into_iter().map(|owner| owner.uid).collect::<Vec<_>>()
+        };
+        let ours = owner("u1", "SealedSecret");
+        assert_eq!(owners(CreationPolicy::Owner, &json!({})), ["u1"]);
+        assert_eq!(owners(CreationPolicy::Owner, &ours), ["u1"]);
+        assert_eq!(owners(CreationPolicy::Orphan, &ours), [""; 0]);
     }
 
     #[test]

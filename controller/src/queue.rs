@@ -78,6 +78,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.changed.notify_one();
     }
 
+    /// How many keys wait for a worker.
+    pub fn len(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The next key, as soon as there is one. Give it back with [`Queue::done`].
     pub async fn next(&self) -> K {
         loop {

@@ -20,6 +20,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use crate::api::{self, ApiError};
+use crate::audit::Event;
 use crate::index::Key;
 use crate::queue::Queue;
 use crate::reconcile::Reconciler;
@@ -168,7 +169,11 @@ impl Rewraps {
         let status = RewrapRequestStatus { observed_generation: Some(generation), values, conditions };
         let patch = json!({"metadata": {"resourceVersion": request.metadata.resource_version}, "status": status});
         match api::patch_rewrap_status(&self.client, &key.namespace, &key.name, &patch).await {
-            Ok(()) => info!(request = %key, moved, all, "rewrap request answered"),
+            Ok(()) => {
+                info!(request = %key, moved, all, "rewrap request answered");
+                self.reconciler.metrics.rewrapped(moved == all);
+                self.reconciler.audit(&Event::Rewrapped { namespace: &key.namespace, name: &key.name, moved, all });
+            }
             Err(ApiError::NotFound) => {}
             // A conflict among them: the next look shows whether another controller was first.
             Err(error) => return Err(error),

@@ -4,28 +4,38 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use kube::config::KubeConfigOptions;
+use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Client, Config};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::options::{LogFormat, LogLevel, Options};
+use crate::audit::Trail;
+use crate::audit::verify::{Verify, Whole};
+use crate::http::Endpoint;
+use crate::lease::{Election, Leadership};
+use crate::options::{AuditCommand, AuditLog, Command, LogFormat, LogLevel, Options};
 use crate::reconcile::Reconciler;
 use crate::rewrap::Rewraps;
 use crate::sealing_keys::SealingKeys;
-use crate::watch;
+use crate::{api, client, watch};
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs the controller until a signal or a fatal error ends it.
 #[must_use]
 pub fn main(options: &Options) -> ExitCode {
+    if let Some(Command::Audit(AuditCommand::Verify(verify))) = &options.command {
+        return verified(verify);
+    }
     log(options);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(options)));
@@ -36,6 +46,20 @@ pub fn main(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The answer is for people and scripts alike: one line, and an exit code.
+fn verified(verify: &Verify) -> ExitCode {
+    let (line, code) = match verify.run() {
+        Ok(Whole { lines, chains }) => {
+            let end = if verify.until.is_some() { "" } else { "; whether lines are missing at the end only --until can tell" };
+            (format!("whole: {lines} lines in {chains} chains{end}\n"), ExitCode::SUCCESS)
+        }
+        Err(error) => (format!("error: {error}\n"), ExitCode::FAILURE),
+    };
+    // Nothing is left to be told to whoever does not listen.
+    drop(std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()));
+    code
 }
 
 /// Only our own words are logged. NOTE: no variable raises the level of libraries, because a client library logs an answer that it
@@ -55,65 +79,110 @@ fn log(options: &Options) {
     }
 }
 
-async fn client(options: &Options) -> Result<Client, Box<dyn Error + Send + Sync>> {
-    let mut config = match &options.context {
-        Some(_) => Config::from_kubeconfig(&KubeConfigOptions { context: options.context.clone(), ..Default::default() }).await?,
-        None => Config::infer().await?,
-    };
-    // It repeats a write up to 15 times, minutes later, behind our back; retries go through the queue.
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
-}
-
-async fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let client = client(options).await?;
-    let version = client.apiserver_version().await?.git_version;
-    info!(version = env!("CARGO_PKG_VERSION"), api_server = version, namespace = options.namespace, "controller starts");
+async fn run(options: &Options) -> Result<(), Failure> {
+    let listener = TcpListener::bind(options.http_address)
+        .await
+        .map_err(|error| format!("cannot serve HTTP on {}: {error}; choose another with --http-address", options.http_address))?;
+    let leadership = Arc::new(Leadership::default());
+    let (client, lease_client) = client::clients(options, leadership.clone()).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), namespace = options.namespace, "controller starts");
+    let trail = open_trail(options, &lease_client).await?;
 
     let reporter = Reporter { controller: "bulla-controller".to_owned(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let reconciler = Arc::new(Reconciler::new(client.clone(), recorder.clone(), &options.namespace, options.allowed_types()));
-    let [sealed_listed, secrets_listed, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
+    let reconciler =
+        Arc::new(Reconciler::new(client.clone(), recorder.clone(), trail.clone(), &options.namespace, options.allowed_types()));
+    let [sealed_listed, secrets_listed, elected, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
 
     // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
     let mut tasks = JoinSet::new();
+    let endpoint = Endpoint {
+        reconciler: reconciler.clone(),
+        leadership: leadership.clone(),
+        trail: trail.clone(),
+        names: options.metrics_object_names,
+    };
+    tasks.spawn(endpoint.serve(listener));
     tasks.spawn(watch::sealed_secrets(client.clone(), reconciler.clone(), sealed_listed.clone()));
     tasks.spawn(watch::secrets(client.clone(), reconciler.clone(), secrets_listed.clone()));
     tasks.spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
     let rewraps = Arc::new(Rewraps::new(client.clone(), reconciler.clone()));
     tasks.spawn(watch::rewrap_requests(client.clone(), rewraps.clone()));
-    let keys = SealingKeys {
-        client,
-        recorder,
-        namespace: options.namespace.clone(),
-        generate: options.generate_keys,
-        policy: options.policy(),
-        changed,
-    };
+    let election = Arc::new(Election::new(lease_client, &options.namespace, options.lease_duration, leadership, trail.clone()));
     tasks.spawn({
-        let (reconciler, loaded) = (reconciler.clone(), loaded.clone());
-        async move { keys.work(&reconciler, &loaded).await }
-    });
-
-    // Nothing is decided on half a list: a Secret not listed yet would look as if it were missing.
-    let complete = async { tokio::join!(sealed_listed.notified(), secrets_listed.notified(), loaded.notified()) };
-    tokio::select! {
-        _ = complete => {
-            info!("lists complete, reconciling");
-            reconciler.complete.store(true, Ordering::Release);
-            reconciler.usage_changed.notify_one();
+        let (election, elected) = (election.clone(), elected.clone());
+        async move {
+            let lease = election.acquire().await;
+            elected.notify_one();
+            election.keep(lease).await;
+            error!("the lease is lost");
         }
-        () = stop_signal() => return Ok(()),
-        Some(ended) = tasks.join_next() => return Err(task_ended(&ended)),
-    }
-    for _ in 0..options.workers() {
-        let reconciler = reconciler.clone();
-        tasks.spawn(async move { reconciler.work().await });
-    }
-    tasks.spawn(async move { rewraps.work().await });
-    tokio::select! {
+    });
+    let work = async {
+        // Nothing is decided on half a list: a Secret not listed yet would look as if it were missing.
+        tokio::join!(sealed_listed.notified(), secrets_listed.notified());
+        reconciler.listed.store(true, Ordering::Release);
+        info!("lists complete");
+        elected.notified().await;
+        let keys = SealingKeys {
+            client,
+            recorder,
+            namespace: options.namespace.clone(),
+            generate: options.generate_keys,
+            policy: options.policy(),
+            changed,
+        };
+        let mut workers = JoinSet::new();
+        workers.spawn({
+            let (reconciler, loaded) = (reconciler.clone(), loaded.clone());
+            async move { keys.work(&reconciler, &loaded).await }
+        });
+        loaded.notified().await;
+        info!("keys loaded, reconciling");
+        reconciler.complete.store(true, Ordering::Release);
+        reconciler.usage_changed.notify_one();
+        for _ in 0..options.workers() {
+            let reconciler = reconciler.clone();
+            workers.spawn(async move { reconciler.work().await });
+        }
+        workers.spawn(async move { rewraps.work().await });
+        workers.join_next().await
+    };
+    let ended = tokio::select! {
         () = stop_signal() => Ok(()),
         Some(ended) = tasks.join_next() => Err(task_ended(&ended)),
+        Some(ended) = work => Err(task_ended(&ended)),
+        () = audit_failed(trail.as_deref()) => Err("what cannot be recorded must not happen".into()),
+    };
+    // Whoever stands by need not wait for the lease to run out.
+    election.release().await;
+    ended
+}
+
+/// The audit trail under the key that all replicas share; waits for the API server if need be.
+async fn open_trail(options: &Options, client: &Client) -> Result<Option<Arc<Trail>>, Failure> {
+    if options.audit_log == AuditLog::Off {
+        return Ok(None);
+    }
+    let mut patience = Duration::from_secs(1);
+    let key = loop {
+        match api::audit_key(client, &options.namespace).await {
+            Ok(key) => break key,
+            Err(error) => {
+                warn!(%error, "the audit key cannot be read or made in {}, will be tried again", options.namespace);
+                tokio::time::sleep(patience).await;
+                patience = (patience * 2).min(Duration::from_secs(30));
+            }
+        }
+    };
+    let trail = Trail::open(&options.audit_log, key).map_err(|error| format!("cannot write the audit trail: {error}"))?;
+    Ok(trail.map(Arc::new))
+}
+
+async fn audit_failed(trail: Option<&Trail>) {
+    match trail {
+        Some(trail) => trail.failed.notified().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -127,7 +196,7 @@ async fn stop_signal() {
 }
 
 /// NOTE: the panic itself has been printed by its hook; its message is a constant of the code.
-fn task_ended(ended: &Result<(), JoinError>) -> Box<dyn Error + Send + Sync> {
+fn task_ended(ended: &Result<(), JoinError>) -> Failure {
     let how = if ended.as_ref().is_err_and(JoinError::is_panic) { "panicked" } else { "ended" };
     format!("a task {how}, which none of them should").into()
 }

@@ -14,6 +14,12 @@ use crate::plan::Stop;
 /// The word for a Secret of somebody else in the place of ours.
 pub const FOREIGN: &str = "ForeignSecret";
 
+/// The word for a Secret that may not be written any more.
+pub const CONSENT_REMOVED: &str = "ConsentRemoved";
+
+/// The word for a Secret to merge into that is not there.
+const NO_TARGET: &str = "SecretMissing";
+
 /// The word for values whose key is not here.
 pub const KEY_MISSING: &str = "KeyMissing";
 
@@ -22,6 +28,9 @@ const MALFORMED: &str = "Malformed";
 
 /// The condition of an object that has values under a key in other hands.
 pub const KEY_COMPROMISED: &str = "KeyCompromised";
+
+/// The condition of an object that has values whose `rotate-by` has come.
+pub const ROTATION_DUE: &str = "RotationDue";
 
 /// How one reconciliation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +67,18 @@ impl From<Stop> for Outcome {
         match stop {
             Stop::Foreign => Self::Blocked(Reason::new(
                 FOREIGN,
-                "a Secret of this name exists and is not ours; delete or rename it, or rename this SealedSecret",
+                "a Secret of this name exists and is not ours; delete or rename it, rename this SealedSecret, or have its owner set the \
+                 label bulla.dev/secret to adopt (or to merge, for creationPolicy Merge)",
+            )),
+            Stop::ConsentRemoved => Self::Blocked(Reason::new(
+                CONSENT_REMOVED,
+                "the label bulla.dev/secret of the Secret no longer lets this SealedSecret write it: its data stays as it is; set the \
+                 label again, or delete this SealedSecret",
+            )),
+            Stop::NoTarget => Self::Stalled(Reason::new(
+                NO_TARGET,
+                "creationPolicy Merge writes into a Secret that is there, and there is none of this name; its owner makes it, with the \
+                 label bulla.dev/secret: merge and the annotation bulla.dev/merge",
             )),
             Stop::BeingDeleted => {
                 Self::Retrying(Reason::new("SecretBeingDeleted", "an earlier Secret of this name is still being deleted"))
@@ -95,6 +115,17 @@ impl Outcome {
 }
 
 impl Outcome {
+    /// The owner of the Secret names only some of the items; those were written.
+    #[must_use]
+    pub fn not_consented(items: &[String]) -> Self {
+        let first = items.first().map_or("", String::as_str);
+        let message = format!(
+            "{} of the items (such as {first}) are not named by the Secret's annotation bulla.dev/merge, and were not written",
+            items.len()
+        );
+        Self::Stalled(Reason::new("ItemsNotConsented", message))
+    }
+
     /// `spec.suspend` is set.
     #[must_use]
     pub fn suspended() -> Self {
@@ -126,7 +157,13 @@ impl Outcome {
         }
     }
 
-    /// `Ready`, `Stalled` or `Reconciling`.
+    /// Whether a Secret of somebody else, or none, stops the write whatever the values are.
+    #[must_use]
+    pub fn is_in_the_way(&self) -> bool {
+        [FOREIGN, CONSENT_REMOVED, NO_TARGET].contains(&self.word())
+    }
+
+    /// `Ready`, or why not, in one word.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -203,7 +240,7 @@ fn item(report: &ItemReport, ring: &KeyRing) -> ItemStatus {
     }
 }
 
-/// `status` with the condition that some values stand under a compromised key, or without it. Cleared by new values only: the time of a
+/// `status` with the conditions that some values stand under a compromised key or are due, or without them. The first is cleared by new values only: the time of a
 /// value's sealing stays whatever key it is moved to, so `rotate-by` reminds of it from then on.
 #[must_use]
 pub fn reflag(status: &SealedSecretStatus, ring: &KeyRing, generation: i64, now: Timestamp) -> SealedSecretStatus {
@@ -229,7 +266,34 @@ fn flag(
         let reason = (KEY_COMPROMISED, message.as_str());
         flagged.conditions.push(Condition::new(&before.conditions, KEY_COMPROMISED, true, reason, generation, now));
     }
+    flagged.conditions.retain(|condition| condition.r#type != ROTATION_DUE);
+    let due: Vec<&ItemStatus> = flagged.items.iter().filter(|item| rotate_by(item).is_some_and(|due| due <= now)).collect();
+    if let Some(first) = due.iter().min_by_key(|item| &item.rotate_by) {
+        let message = format!(
+            "{} of {} items are due for a new value, {} since {}",
+            due.len(),
+            flagged.items.len(),
+            first.name,
+            first.rotate_by.as_deref().unwrap_or_default()
+        );
+        let reason = (ROTATION_DUE, message.as_str());
+        let condition = Condition::new(&before.conditions, ROTATION_DUE, true, reason, generation, now);
+        flagged.conditions.push(condition);
+    }
     flagged
+}
+
+/// The first moment of the day by which a value should have been replaced.
+fn rotate_by(item: &ItemStatus) -> Option<Timestamp> {
+    let date: jiff::civil::Date = item.rotate_by.as_ref()?.parse().ok()?;
+    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}
+
+/// How long until the next of these values becomes due.
+#[must_use]
+pub fn next_due(items: &[ItemStatus], now: Timestamp) -> Option<std::time::Duration> {
+    let next = items.iter().filter_map(rotate_by).filter(|due| *due > now).min()?;
+    next.duration_since(now).try_into().ok()
 }
 
 /// Whether an item that opened once would be refused now, since it was sealed to a key after that had got into other hands.

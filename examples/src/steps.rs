@@ -10,6 +10,10 @@ use bulla_tests::binaries::binary;
 
 use crate::Options;
 
+/// The demo serves nobody, and wherever there is a port.
+const HTTP: &str = "--http-address=127.0.0.1:0";
+const AUDIT: &str = "--audit-log=off";
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Where commands go: a kubectl and a kubeconfig.
@@ -36,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             work: work.path().into(),
         };
         cluster.install()?;
-        let args = [format!("--context={context}")];
+        let args = [format!("--context={context}"), HTTP.to_owned(), AUDIT.to_owned()];
         std::fs::create_dir_all(work.path().join("logs"))?;
         let running = Process::start("bulla-controller", &controller, &args, &[], work.path())?;
         cluster.walk()?;
@@ -59,7 +63,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     cluster.install()?;
     say("Running bulla-controller under its own ServiceAccount, with the rights of controller/deploy/rbac.yaml");
     let kubeconfig = runtime.block_on(plane.service_account_kubeconfig("bulla-system", "bulla-controller"))?;
-    let running = Process::start("bulla-controller", &controller, &[], &[("KUBECONFIG", &kubeconfig)], plane.folder())?;
+    let running = Process::start(
+        "bulla-controller",
+        &controller,
+        &[HTTP.to_owned(), AUDIT.to_owned()],
+        &[("KUBECONFIG", &kubeconfig)],
+        plane.folder(),
+    )?;
     cluster.walk()?;
     if options.keep {
         let controller = running.detach();

@@ -131,13 +131,24 @@ impl PlainSecret {
         (template != SecretTemplate::default()).then_some(template)
     }
 
-    /// The manifest as JSON, with `metadata` merged over what the Secret itself says. The buffer never grew, so no copy is left behind.
+    /// The manifest as JSON, with `metadata` merged over what the Secret itself says.
     #[must_use]
     pub fn to_json(&self, metadata: &Value) -> Zeroizing<Vec<u8>> {
         let mut frame = self.frame();
         for (key, value) in metadata.as_object().into_iter().flatten() {
             frame["metadata"][key] = value.clone();
         }
+        self.with_data(&frame)
+    }
+
+    /// What server-side apply is sent for the items alone: no type, no labels, and no annotations but those in `metadata`.
+    #[must_use]
+    pub fn to_apply(&self, metadata: &Value) -> Zeroizing<Vec<u8>> {
+        self.with_data(&serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata}))
+    }
+
+    /// The buffer never grows, so no copy of a value is left behind.
+    fn with_data(&self, frame: &Value) -> Zeroizing<Vec<u8>> {
         let frame = frame.to_string();
         let encoded = |value: &SecretBytes| value.expose().len().div_ceil(3) * 4;
         let items: usize = self.items.iter().map(|(item, value)| item.as_str().len() + encoded(value) + 6).sum();

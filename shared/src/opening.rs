@@ -12,7 +12,7 @@ use crate::binding::{Binding, KeyId, ScopeKind};
 use crate::convert::{PlainSecret, is_minting};
 use crate::encoding::to_hex;
 use crate::names::{ItemName, NameError, Namespace, ObjectName, Place};
-use crate::resources::sealed_secret::{MAX_ITEMS, SealedSecretSpec};
+use crate::resources::sealed_secret::{CreationPolicy, MAX_ITEMS, SealedSecretSpec};
 use crate::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use crate::sealed::{Keys, MAX_PLAINTEXT, SealedError, SealedValue};
 use crate::template::{CheckedTemplate, Template, TemplateError};
@@ -33,6 +33,9 @@ const PLAIN_TYPES: [&str; 6] = [
 
 const SSH_AUTH: &str = "kubernetes.io/ssh-auth";
 const SSH_KEY: &str = "ssh-privatekey";
+
+/// Items whose content the API server checks, in Secrets of some type.
+const VALIDATED: [&str; 3] = [".dockerconfigjson", ".dockercfg", SSH_KEY];
 
 /// The Secret types that are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +92,11 @@ pub enum SpecError {
     /// All values together may be longer than a Secret holds.
     #[error("the Secret could be longer than {MAX_PLAINTEXT} bytes")]
     TooLong,
+    /// What a Secret of somebody else accepts would tell about a value: its type may be checked, and its room is not ours.
+    #[error(
+        "creationPolicy Merge takes items of encryptedData only, and none named .dockerconfigjson, .dockercfg or {SSH_KEY}: {0}"
+    )]
+    NotMerged(String),
     /// Labels or annotations that only Bulla or an applier writes.
     #[error("template.metadata has a reserved label or annotation")]
     ReservedMetadata,
@@ -247,14 +255,21 @@ fn check(
     let names = values.iter().map(|(item, _)| item.parse()).collect::<Result<Vec<ItemName>, _>>()?;
     let template = spec.template.clone().unwrap_or_default();
     let type_ = template.type_.as_deref().unwrap_or("Opaque");
-    if !allowed.0.contains(type_) {
-        return Err(SpecError::Type);
-    }
     if let Some(metadata) = &template.metadata {
         let mut keys = metadata.labels.keys().chain(metadata.annotations.keys());
         if keys.any(|key| key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key.as_str())) {
             return Err(SpecError::ReservedMetadata);
         }
+    }
+    if spec.target.creation_policy == CreationPolicy::Merge {
+        let mut items = template.data.keys().chain(spec.encrypted_data.keys().filter(|item| VALIDATED.contains(&item.as_str())));
+        if let Some(item) = items.next() {
+            return Err(SpecError::NotMerged(item.clone()));
+        }
+        return Ok(Checked { names, templates: Vec::new() });
+    }
+    if !allowed.0.contains(type_) {
+        return Err(SpecError::Type);
     }
     let has = |item: &str| spec.encrypted_data.contains_key(item) || template.data.contains_key(item);
     if let Some(items) = missing_item(type_, has) {

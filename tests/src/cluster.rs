@@ -14,6 +14,7 @@ use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::sealed::Recipients;
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -36,8 +37,19 @@ impl Cluster {
         Self { plane }
     }
 
-    /// A controller under its ServiceAccount.
+    /// The only controller, under its ServiceAccount. It does not wait for the lease of one that was killed before.
     pub async fn controller(&self, args: &[&str]) -> Controller {
+        let leases: Api<Lease> = Api::namespaced(self.admin(), "bulla-system");
+        match leases.delete("bulla-controller", &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => panic!("{error}"),
+        }
+        self.replica(args).await
+    }
+
+    /// A controller beside others, or after one that may still hold the lease.
+    pub async fn replica(&self, args: &[&str]) -> Controller {
         Controller::start(&self.plane, args).await
     }
 

@@ -1,5 +1,7 @@
 //! `bulla-controller` as a process of its own, under its own ServiceAccount.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
 use bulla_control_plane::{ControlPlane, Process};
@@ -8,27 +10,56 @@ use crate::binaries::binary;
 
 /// A running controller; killed when dropped, and when the test ends without dropping it.
 #[derive(Debug)]
-pub struct Controller(Process);
+pub struct Controller {
+    process: Process,
+    /// Where it serves HTTP.
+    address: SocketAddr,
+}
 
 impl Controller {
     /// Starts a controller with the token of `bulla-system/bulla-controller` and `args`; its log goes on where the last one ended. An
     /// unoptimised one says all that it does.
     pub async fn start(plane: &ControlPlane, args: &[&str]) -> Self {
         let kubeconfig = plane.service_account_kubeconfig("bulla-system", "bulla-controller").await.unwrap();
-        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "warn" }]
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+        let http = format!("--http-address={address}");
+        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "warn" }, &http]
             .iter()
             .chain(args)
             .map(|arg| (*arg).to_owned())
             .collect();
         let program = binary("bulla-controller");
         let environment = [("KUBECONFIG", kubeconfig.as_path())];
-        Self(Process::start("bulla-controller", &program, &args, &environment, plane.folder()).unwrap())
+        let process = Process::start("bulla-controller", &program, &args, &environment, plane.folder()).unwrap();
+        Self { process, address }
+    }
+
+    /// What it answers to `GET path`: code and text; none while it does not serve.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// The value of one line of `/metrics`; none while there is no such line.
+    pub fn metric(&self, line: &str) -> Option<f64> {
+        let text = self.get("/metrics")?.1;
+        text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it and its predecessors on this control plane log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
-        self.0.log().to_owned()
+        self.process.log().to_owned()
     }
 
     /// SIGKILL.
@@ -38,6 +69,6 @@ impl Controller {
 
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
-        self.0.ended().is_none()
+        self.process.ended().is_none()
     }
 }

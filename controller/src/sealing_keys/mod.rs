@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use self::plan::{Action, View};
 use self::usage::Usage;
 use crate::api::{self, ApiError};
+use crate::audit;
 use crate::reconcile::Reconciler;
 
 /// How often everything is looked at without an event: a missed one must not leave a key unpublished, and time passes by itself.
@@ -125,6 +126,7 @@ impl SealingKeys {
         let now = Timestamp::now();
         let view =
             |keys| View { keys, stored: &records, malformed: &malformed, generate: self.generate, policy: self.policy, now };
+        reconciler.metrics.saw_keys(&keys, malformed.len());
         let ring = ring(&view(&keys), private);
         let content = (ring.duties(), ring.absent().clone());
         if known.ring.as_ref() != Some(&content) {
@@ -142,7 +144,7 @@ impl SealingKeys {
         }
         let (mut progress, mut failed) = (false, None);
         for action in actions {
-            match self.apply(action, now).await {
+            match self.apply(reconciler, action, now).await {
                 Ok(()) => progress = true,
                 // Somebody else was first, or the object moved on: an event tells, or the next look shows it.
                 Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
@@ -193,17 +195,20 @@ impl SealingKeys {
         Ok(stored)
     }
 
-    async fn apply(&self, action: Action, now: Timestamp) -> Result<(), ApiError> {
+    async fn apply(&self, reconciler: &Reconciler, action: Action, now: Timestamp) -> Result<(), ApiError> {
         let api: Api<SealingKey> = Api::all(self.client.clone());
         match action {
             Action::Create { name, algorithm } => {
                 let key = SealingKey::new(&name, SealingKeySpec { algorithm, ..SealingKeySpec::default() });
                 api::in_time(api.create(&PostParams::default(), &key)).await?;
                 info!(name, "SealingKey created");
+                reconciler.audit(&audit::Event::KeyChanged { name: &name, change: "SealingKey created" });
             }
             Action::Generate { uid, algorithm } => {
                 let now = time_text(&now).parse().expect("a time in whole seconds");
                 let key = StoredKey::generate(&uid, algorithm, now);
+                let change = format!("private key {} stored", key.record().fingerprint);
+                reconciler.audit(&audit::Event::KeyChanged { name: &uid, change: &change });
                 api::create_secret(&self.client, &self.namespace, key.to_json(&self.namespace)).await?;
                 info!(secret = uid, fingerprint = %key.record().fingerprint, "private key stored");
             }
@@ -217,6 +222,12 @@ impl SealingKeys {
                 let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": fields});
                 api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
                 let state = status.state.map(|state| state.to_string());
+                let change = format!(
+                    "{} published as {}",
+                    status.fingerprint.as_deref().unwrap_or("no key"),
+                    state.as_deref().unwrap_or("nothing that can be used")
+                );
+                reconciler.audit(&audit::Event::KeyChanged { name: &name, change: &change });
                 info!(name, state, fingerprint = status.fingerprint, "SealingKey published");
             }
         }

@@ -21,6 +21,13 @@ pub const RESERVED_PREFIX: &str = "bulla.dev/";
 pub const SECRET_LABEL: &str = "bulla.dev/secret";
 /// Value of [`SECRET_LABEL`] on Secrets that the controller created.
 pub const OWNED: &str = "owned";
+/// Value of [`SECRET_LABEL`] by which the owner of a Secret lets a `SealedSecret` of the same name take it over.
+pub const ADOPT: &str = "adopt";
+/// Value of [`SECRET_LABEL`] by which the owner of a Secret lets a `SealedSecret` of the same name write the items that
+/// [`MERGE_ANNOTATION`] names.
+pub const MERGE: &str = "merge";
+/// Items, joined by commas, that may be merged into a Secret.
+pub const MERGE_ANNOTATION: &str = "bulla.dev/merge";
 /// Annotation on Secrets: `<uid>/<generation>` of the `SealedSecret` that was written last. Proves nothing.
 pub const SOURCE_ANNOTATION: &str = "bulla.dev/source";
 /// Label on the Secrets that hold private sealing keys.

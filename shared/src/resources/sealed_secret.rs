@@ -108,6 +108,10 @@ pub enum CreationPolicy {
     /// The Secret is made by us and goes with the `SealedSecret`.
     #[default]
     Owner,
+    /// The Secret is somebody else's, who named the items that it takes: label `bulla.dev/secret: merge`, annotation `bulla.dev/merge`.
+    Merge,
+    /// The Secret is made by us and stays when the `SealedSecret` goes.
+    Orphan,
 }
 
 /// What the controller says about a `SealedSecret`.

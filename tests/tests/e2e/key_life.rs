@@ -35,7 +35,7 @@ fn read_repository(folder: &Path) -> Vec<SealedSecret> {
 #[tokio::test(flavor = "multi_thread")]
 async fn rotate_rewrap_retire_destroy() {
     let cluster = Cluster::start(Options::default()).await;
-    let (one, two) = (cluster.controller(&[]).await, cluster.controller(&[]).await);
+    let (one, two) = (cluster.controller(&[]).await, cluster.replica(&[]).await);
     cluster.namespace("shop").await;
     let kubeconfig = cluster.plane.admin_kubeconfig();
     let repository = tempfile::tempdir().unwrap();

@@ -32,7 +32,7 @@ async fn a_value_waits_for_its_key() {
 #[tokio::test]
 async fn two_controllers_make_one_key() {
     let cluster = Cluster::start(Options::default()).await;
-    let (_one, _two) = tokio::join!(cluster.controller(&[]), cluster.controller(&[]));
+    let (_one, _two) = tokio::join!(cluster.replica(&[]), cluster.replica(&[]));
     cluster.recipient().await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let keys = Api::<SealingKey>::all(cluster.admin()).list(&ListParams::default()).await.unwrap();

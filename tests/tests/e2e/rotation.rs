@@ -43,7 +43,7 @@ async fn two_replicas_on_an_empty_cluster_fifty_times() {
     let cluster = Cluster::start(Options::default()).await;
     let mut before = 0;
     for round in 0..50 {
-        let replicas = tokio::join!(cluster.controller(&[]), cluster.controller(&[]));
+        let replicas = tokio::join!(cluster.replica(&[]), cluster.replica(&[]));
         let log = replicas.0.log();
         let loaded = || std::fs::read_to_string(&log).unwrap().matches("key ring loaded keys=1").count();
         cluster.recipient().await;

@@ -1,0 +1,212 @@
+//! The audit trail: one JSON line for each opening, refusal, change of a key and rewrap. [`chain`] says how lines hang together,
+//! [`verify`] finds what is missing. No line depends on plaintext.
+
+mod chain;
+pub mod verify;
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard};
+
+use aws_lc_rs::rand;
+use bulla_shared::binding::time_text;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::Notify;
+use tracing::error;
+
+pub use self::chain::{AuditKey, Checkpoint};
+use self::chain::{Mac, hex, sealed};
+use crate::options::AuditLog;
+
+/// What is recorded.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "camelCase")]
+pub enum Event<'a> {
+    /// A replica has taken the lease and begins a chain.
+    #[serde(rename_all = "camelCase")]
+    Started {
+        /// Who.
+        replica: &'a str,
+        /// The checkpoint that it found on the Lease.
+        after: Option<&'a str>,
+    },
+    /// All values of an object were opened; its Secret is written next.
+    #[serde(rename_all = "camelCase")]
+    Opened {
+        /// Of which object.
+        object: Object<'a>,
+        /// With which keys.
+        items: Vec<Item<'a>>,
+    },
+    /// Some value of an object was refused, so its Secret is not written.
+    #[serde(rename_all = "camelCase")]
+    Refused {
+        /// Of which object.
+        object: Object<'a>,
+        /// Why, as `Ready` says it.
+        reason: &'a str,
+        /// Item by item.
+        items: Vec<Item<'a>>,
+    },
+    /// A sealing key was made, stored or published.
+    #[serde(rename_all = "camelCase")]
+    KeyChanged {
+        /// Name of the `SealingKey`.
+        name: &'a str,
+        /// What was done.
+        change: &'a str,
+    },
+    /// Values were moved to the newest key.
+    #[serde(rename_all = "camelCase")]
+    Rewrapped {
+        /// Namespace of the request.
+        namespace: &'a str,
+        /// Its name.
+        name: &'a str,
+        /// How many values were moved.
+        moved: usize,
+        /// Of how many.
+        all: usize,
+    },
+}
+
+/// Which `SealedSecret`, as it was then.
+#[derive(Debug, Clone, Serialize)]
+pub struct Object<'a> {
+    /// Namespace.
+    pub namespace: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// UID.
+    pub uid: &'a str,
+    /// Generation.
+    pub generation: i64,
+}
+
+/// One item of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Item<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// The key that opened it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Why it was not opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    chain: &'a str,
+    seq: u64,
+    time: String,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+/// A trail that is being written.
+pub struct Trail {
+    key: AuditKey,
+    state: Mutex<State>,
+    /// Rung when a line cannot be written: what cannot be audited must not happen.
+    pub failed: Notify,
+}
+
+struct State {
+    out: Box<dyn Write + Send>,
+    last: Option<Checkpoint>,
+    lines: u64,
+}
+
+/// The first line of a chain that counts once the lease is taken.
+pub struct Begun {
+    line: String,
+    /// What the Lease says from then on.
+    pub checkpoint: Checkpoint,
+}
+
+impl Trail {
+    /// A trail at `to`; none if that is off.
+    pub fn open(to: &AuditLog, key: AuditKey) -> io::Result<Option<Self>> {
+        let out: Box<dyn Write + Send> = match to {
+            AuditLog::Off => return Ok(None),
+            AuditLog::Stdout => Box::new(io::stdout()),
+            AuditLog::File(path) => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
+        };
+        Ok(Some(Self { key, state: Mutex::new(State { out, last: None, lines: 0 }), failed: Notify::new() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it writes the trail")
+    }
+
+    /// Prepares a new chain after what the Lease says now.
+    #[must_use]
+    pub fn begin(&self, replica: &str, after: Option<&str>) -> Begun {
+        let (line, checkpoint) = self.line(random_name(), 0, &[0; 32], &Event::Started { replica, after });
+        Begun { line, checkpoint }
+    }
+
+    /// Writes the first line: the Lease names it already.
+    pub fn commit(&self, begun: Begun) {
+        self.write(&mut self.lock(), &begun.line, begun.checkpoint);
+    }
+
+    /// Writes a line. Before a chain has begun there is nothing to record: nobody but the holder of the lease acts.
+    pub fn record(&self, event: &Event<'_>) {
+        let mut state = self.lock();
+        let Some(last) = state.last.clone() else { return };
+        let (line, checkpoint) = self.line(last.chain, last.seq + 1, &last.mac, event);
+        self.write(&mut state, &line, checkpoint);
+    }
+
+    /// The last line, for the Lease.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.lock().last.clone()
+    }
+
+    /// How many lines this process has written.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lock().lines
+    }
+
+    fn line(&self, chain: String, seq: u64, before: &Mac, event: &Event<'_>) -> (String, Checkpoint) {
+        let line = Line { chain: &chain, seq, time: time_text(&Timestamp::now()), event };
+        let line = serde_json::to_string(&line).expect("an event is JSON");
+        let mac = self.key.mac(before, line.as_bytes());
+        (sealed(&line, &mac) + "\n", Checkpoint { chain, seq, mac })
+    }
+
+    fn write(&self, state: &mut State, line: &str, checkpoint: Checkpoint) {
+        match state.out.write_all(line.as_bytes()).and_then(|()| state.out.flush()) {
+            Ok(()) => {
+                state.last = Some(checkpoint);
+                state.lines += 1;
+            }
+            Err(error) => {
+                error!(%error, "the audit trail cannot be written");
+                self.failed.notify_one();
+            }
+        }
+    }
+}
+
+/// 16 random hex digits.
+#[must_use]
+pub fn random_name() -> String {
+    let mut name = [0; 8];
+    rand::fill(&mut name).expect("the system has random bytes");
+    hex(&name)
+}
+
+/// Text of a new key.
+#[must_use]
+pub fn generate_key() -> zeroize::Zeroizing<String> {
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    rand::fill(&mut *bytes).expect("the system has random bytes");
+    zeroize::Zeroizing::new(hex(&*bytes))
+}

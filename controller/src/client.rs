@@ -1,0 +1,162 @@
+//! The clients of the API server, and the gate that all requests but those for the Lease pass.
+//!
+//! The gate sends no write unless this replica holds the lease at that moment, and nothing at all while the API server has asked for a
+//! pause (429 or 503 with `Retry-After`).
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use kube::client::{Body, ClientBuilder};
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+use tokio::time::{Instant, Sleep};
+use tower::{BoxError, Layer, Service};
+use tracing::debug;
+
+use crate::lease::Leadership;
+use crate::options::Options;
+
+/// Longest pause that is kept: shorter than the patience of whoever waits for the answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// The client for everything, behind the gate, and the one for the Lease.
+pub async fn clients(options: &Options, leadership: Arc<Leadership>) -> Result<(Client, Client), Box<dyn Error + Send + Sync>> {
+    let mut config = match &options.context {
+        Some(_) => Config::from_kubeconfig(&KubeConfigOptions { context: options.context.clone(), ..Default::default() }).await?,
+        None => Config::infer().await?,
+    };
+    // It repeats a write up to 15 times, minutes later, behind our back; retries go through the queue.
+    config.default_retry = false;
+    let gate = Gate { leadership, pause: Arc::default() };
+    let gated = ClientBuilder::try_from(config.clone())?.with_layer(&gate).build();
+    Ok((gated, Client::try_from(config)?))
+}
+
+/// Lets requests through when they may be sent.
+#[derive(Debug, Clone)]
+struct Gate {
+    leadership: Arc<Leadership>,
+    /// Nothing is sent before.
+    pause: Arc<Mutex<Option<Instant>>>,
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, service: S) -> Gated<S> {
+        Gated { gate: self.clone(), pause: None, service }
+    }
+}
+
+/// A service behind the gate.
+#[derive(Debug)]
+struct Gated<S> {
+    gate: Gate,
+    /// The pause that is being kept.
+    pause: Option<Pin<Box<Sleep>>>,
+    service: S,
+}
+
+impl<S, B> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        while let Some(until) = self.gate.until() {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if *request.method() != Method::GET && !self.gate.leadership.holds() {
+            return Box::pin(async { Err("this replica does not hold the lease".into()) });
+        }
+        let gate = self.gate.clone();
+        let answer = self.service.call(request);
+        Box::pin(async move { answer.await.inspect(|response| gate.heed(response)) })
+    }
+}
+
+impl Gate {
+    /// The end of the pause, if there is one now.
+    fn until(&self) -> Option<Instant> {
+        self.pause.lock().expect("no code panics while it holds the pause").filter(|until| Instant::now() < *until)
+    }
+
+    fn heed<B>(&self, response: &Response<B>) {
+        if ![StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&response.status()) {
+            return;
+        }
+        let asked = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let Some(pause) = asked.map(Duration::from_secs) else { return };
+        let until = Instant::now() + pause.min(LONGEST_PAUSE);
+        let mut now = self.pause.lock().expect("no code panics while it holds the pause");
+        *now = Some(now.map_or(until, |before| before.max(until)));
+        debug!(seconds = pause.as_secs(), "the API server asks for a pause");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, after: Option<&str>) -> Response<()> {
+        let mut response = Response::builder().status(code);
+        if let Some(after) = after {
+            response = response.header("retry-after", after);
+        }
+        response.body(()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_kept_and_never_shortened() {
+        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(answer(200, None)) }));
+        let mut ready = async || {
+            let start = Instant::now();
+            std::future::poll_fn(|context| gated.poll_ready(context)).await.unwrap();
+            start.elapsed()
+        };
+        for (code, after) in [(200, Some("9")), (429, None), (429, Some("Wed, 21 Oct 2026 07:28:00 GMT")), (500, Some("9"))] {
+            gate.heed(&answer(code, after));
+        }
+        assert_eq!(ready().await, Duration::ZERO);
+        gate.heed(&answer(429, Some("5")));
+        gate.heed(&answer(503, Some("1")));
+        assert_eq!(ready().await, Duration::from_secs(5));
+        gate.heed(&answer(429, Some("86400")));
+        assert_eq!(ready().await, LONGEST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_write_without_the_lease() {
+        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let peer = {
+            let sent = sent.clone();
+            tower::service_fn(move |request: Request<Body>| {
+                sent.lock().unwrap().push(request.method().clone());
+                async { Ok::<_, BoxError>(answer(200, None)) }
+            })
+        };
+        let mut gated = gate.layer(peer);
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
+            assert_eq!(gated.call(request).await.is_ok(), method == "GET");
+        }
+        assert_eq!(*sent.lock().unwrap(), [Method::GET]);
+    }
+}

@@ -1,0 +1,341 @@
+//! What `/metrics` says, in OpenMetrics: counters and histograms as things happened, gauges as everything stands when somebody asks.
+//! docs/metrics.md lists them. No name of an object unless asked for, and nothing that depends on plaintext.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bulla_keys::KeyRing;
+use bulla_keys::ring::Duty;
+use bulla_shared::age::Algorithm;
+use bulla_shared::resources::sealed_secret::ItemStatus;
+use bulla_shared::resources::sealing_key::SealingKey;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::index::SealedHead;
+
+/// One label and its value.
+type Label = [(&'static str, String); 1];
+
+/// What is counted as it happens.
+pub struct Metrics {
+    registry: Registry,
+    reconcile: Histogram,
+    opening: Histogram,
+    reconciles: Family<Label, Counter>,
+    items_opened: Counter,
+    api_errors: Family<Label, Counter>,
+    rewraps: Family<Label, Counter>,
+    keys: Mutex<Keys>,
+}
+
+/// What the last look at the sealing keys found.
+#[derive(Debug, Clone, Default)]
+struct Keys {
+    by_state: HashMap<String, i64>,
+    malformed: usize,
+    newest: Option<i64>,
+}
+
+/// Everything that gauges are computed from.
+pub struct View<'a> {
+    /// The heads of all objects.
+    pub heads: Box<dyn Iterator<Item = &'a SealedHead> + 'a>,
+    /// The keys.
+    pub ring: &'a KeyRing,
+    /// Objects that wait for a worker.
+    pub queued: usize,
+    /// Whether this replica writes.
+    pub leads: bool,
+    /// Lines of the audit trail so far.
+    pub audit_lines: u64,
+    /// Whether each object gets a line.
+    pub names: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // From a tenth of a millisecond to 26 s.
+        let buckets = || Histogram::new(exponential_buckets(0.0001, 4.0, 10));
+        let metrics = Self {
+            registry: Registry::default(),
+            reconcile: buckets(),
+            opening: buckets(),
+            reconciles: Family::default(),
+            items_opened: Counter::default(),
+            api_errors: Family::default(),
+            rewraps: Family::default(),
+            keys: Mutex::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let mut registry = Registry::with_prefix("bulla");
+        let seconds = |registry: &mut Registry, name: &str, help: &str, metric: &Histogram| {
+            registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        };
+        seconds(&mut registry, "reconcile_duration", "Time for one look at one SealedSecret", &self.reconcile);
+        seconds(&mut registry, "opening_duration", "Time for opening all items of one SealedSecret", &self.opening);
+        registry.register("reconciles", "Looks at SealedSecrets, by the reason that Ready got", self.reconciles.clone());
+        registry.register("items_opened", "Items that were opened", self.items_opened.clone());
+        registry.register("api_errors", "Requests that the API server did not answer well", self.api_errors.clone());
+        registry.register("rewrap_requests", "RewrapRequests that were answered", self.rewraps.clone());
+        self.registry = registry;
+        self
+    }
+
+    /// A look at an object has ended with this word.
+    pub fn reconciled(&self, outcome: &str, took: Duration) {
+        self.reconcile.observe(took.as_secs_f64());
+        self.reconciles.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+    }
+
+    /// The items of an object were opened, so many of them.
+    pub fn opened(&self, items: usize, took: Duration) {
+        self.opening.observe(took.as_secs_f64());
+        self.items_opened.inc_by(u64::try_from(items).unwrap_or_default());
+    }
+
+    /// A request failed.
+    pub fn api_error(&self, error: crate::api::ApiError) {
+        self.api_errors.get_or_create(&[("error", error.word().to_owned())]).inc();
+    }
+
+    /// A `RewrapRequest` was answered.
+    pub fn rewrapped(&self, complete: bool) {
+        let result = if complete { "complete" } else { "partial" };
+        self.rewraps.get_or_create(&[("result", result.to_owned())]).inc();
+    }
+
+    /// The sealing keys were looked at.
+    pub fn saw_keys(&self, keys: &[SealingKey], malformed: usize) {
+        let statuses = || keys.iter().filter_map(|key| key.status.as_ref());
+        let mut by_state = HashMap::new();
+        for state in statuses().filter_map(|status| status.state) {
+            *by_state.entry(state.to_string()).or_default() += 1;
+        }
+        let newest = statuses().filter_map(|status| status.created.as_ref()?.parse::<Timestamp>().ok()).max();
+        let seen = Keys { by_state, malformed, newest: newest.map(Timestamp::as_second) };
+        *self.keys.lock().expect("no code panics while it counts") = seen;
+    }
+
+    /// The text of `/metrics`.
+    #[must_use]
+    pub fn text(&self, view: View<'_>) -> String {
+        let mut text = String::new();
+        let keys = self.keys.lock().expect("no code panics while it counts").clone();
+        for registry in [&self.registry, &gauges(view, keys)] {
+            encode_registry(&mut text, registry).expect("a String takes all");
+        }
+        encode_eof(&mut text).expect("a String takes all");
+        text
+    }
+}
+
+/// What is counted over all objects.
+#[derive(Default)]
+struct Counts {
+    objects: HashMap<&'static str, i64>,
+    key_items: HashMap<String, i64>,
+    stale: i64,
+    compromised: i64,
+    due: i64,
+    earliest: HashMap<&'static str, Date>,
+}
+
+fn gauges(view: View<'_>, keys: Keys) -> Registry {
+    let mut registry = Registry::with_prefix("bulla");
+    let today = view.now.to_zoned(TimeZone::UTC).date();
+    let newest: HashSet<String> = [Algorithm::Hybrid, Algorithm::X25519]
+        .into_iter()
+        .filter_map(|algorithm| view.ring.sealing(algorithm, view.now).map(|key| key.fingerprint().id().to_string()))
+        .collect();
+    let compromised: HashSet<String> = view
+        .ring
+        .duties()
+        .into_iter()
+        .filter(|(_, duty)| matches!(duty, Duty::Compromised(_)))
+        .map(|(fingerprint, _)| fingerprint.id().to_string())
+        .collect();
+    let mut counts = Counts::default();
+    let ready = Family::<[(&'static str, String); 2], Gauge>::default();
+    for head in view.heads {
+        let state = state(head);
+        *counts.objects.entry(state).or_default() += 1;
+        if view.names {
+            let name = |text: &Option<String>| text.clone().unwrap_or_default();
+            let labels = [("namespace", name(&head.metadata.namespace)), ("name", name(&head.metadata.name))];
+            ready.get_or_create(&labels).set((state == "ready").into());
+        }
+        for item in &head.status.items {
+            counts.item(item, &newest, &compromised, today);
+        }
+    }
+    // All states are always there: an alert on one that is missing would never fire.
+    let by = |label: &'static str, known: &[&'static str], counts: &HashMap<String, i64>| {
+        let family = Family::<Label, Gauge>::default();
+        for value in known.iter().map(ToString::to_string).chain(counts.keys().cloned()) {
+            family.get_or_create(&[(label, value.clone())]).set(counts.get(&value).copied().unwrap_or_default());
+        }
+        family
+    };
+    let objects = counts.objects.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect();
+    let states = ["ready", "reconciling", "stalled", "suspended"];
+    registry.register("sealed_secrets", "SealedSecrets by state", by("state", &states, &objects));
+    let states = ["Active", "DecryptOnly", "Retired", "Compromised"];
+    registry.register("sealing_keys", "SealingKeys by effective state", by("state", &states, &keys.by_state));
+    registry.register("sealing_key_items", "Items that each key opens", by("key", &[], &counts.key_items));
+    let rotate_by = Family::<Label, Gauge>::default();
+    for (state, date) in &counts.earliest {
+        let midnight = date.to_zoned(TimeZone::UTC).map_or(0, |time| time.timestamp().as_second());
+        rotate_by.get_or_create(&[("state", (*state).to_owned())]).set(midnight);
+    }
+    registry.register_with_unit(
+        "rotate_by_timestamp",
+        "Earliest rotate-by date of the items in a state",
+        Unit::Seconds,
+        rotate_by,
+    );
+    let mut gauge = |name: &str, help: &str, value: i64| registry.register(name, help, ConstGauge::new(value));
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    gauge("queue_depth", "SealedSecrets that wait for a worker", count(view.queued));
+    gauge("malformed_sealing_keys", "Secrets that should hold a private key and hold none", count(keys.malformed));
+    gauge("stale_items", "Items that are not under the newest key", counts.stale);
+    gauge("compromised_items", "Items under a compromised key", counts.compromised);
+    gauge("rotation_due_items", "Items whose rotate-by date has come", counts.due);
+    gauge("leader", "Whether this replica writes", view.leads.into());
+    gauge(
+        "audit_lines",
+        "Lines of the audit trail that this process has written",
+        i64::try_from(view.audit_lines).unwrap_or(i64::MAX),
+    );
+    if let Some(newest) = keys.newest {
+        registry.register_with_unit(
+            "newest_key_created_timestamp",
+            "Age of the newest key",
+            Unit::Seconds,
+            ConstGauge::new(newest),
+        );
+    }
+    if view.names {
+        registry.register("sealed_secret_ready", "Whether a SealedSecret is Ready", ready);
+    }
+    let build = Family::<Label, Gauge>::default();
+    build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
+    registry.register("build_info", "Version of the controller", build);
+    registry
+}
+
+impl Counts {
+    fn item(&mut self, item: &ItemStatus, newest: &HashSet<String>, compromised: &HashSet<String>, today: Date) {
+        if let Some(key) = &item.key_id {
+            *self.key_items.entry(key.clone()).or_default() += 1;
+            self.stale += i64::from(!newest.contains(key));
+        }
+        let mut ids = item.key_id.iter().chain(&item.sealed_to);
+        self.compromised += i64::from(ids.any(|id| compromised.contains(id)));
+        let Some(date) = item.rotate_by.as_ref().and_then(|text| text.parse::<Date>().ok()) else { return };
+        let state = if date <= today { "due" } else { "upcoming" };
+        self.due += i64::from(state == "due");
+        let earliest = self.earliest.entry(state).or_insert(date);
+        *earliest = date.min(*earliest);
+    }
+}
+
+fn state(head: &SealedHead) -> &'static str {
+    let has = |type_: &str| head.status.conditions.iter().find(|condition| condition.r#type == type_);
+    let is_true = |type_: &str| has(type_).is_some_and(|condition| condition.status == "True");
+    if head.status.observed_generation != head.metadata.generation {
+        "reconciling"
+    } else if has("Ready").is_some_and(|condition| condition.reason == "Suspended") {
+        "suspended"
+    } else if is_true("Ready") {
+        "ready"
+    } else if is_true("Stalled") {
+        "stalled"
+    } else {
+        "reconciling"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulla_shared::age::Identity;
+    use serde_json::json;
+
+    use super::*;
+
+    fn head(status: &serde_json::Value) -> SealedHead {
+        serde_json::from_value(json!({"metadata": {"name": "a", "namespace": "n", "generation": 2}, "status": status})).unwrap()
+    }
+
+    fn condition(type_: &str, status: &str, reason: &str) -> serde_json::Value {
+        json!({"type": type_, "status": status, "reason": reason, "message": "", "lastTransitionTime": ""})
+    }
+
+    #[test]
+    fn states_keys_and_dates_are_counted() {
+        let [old, new] = std::array::from_fn(|_| Identity::generate(Algorithm::X25519));
+        let ids = [&old, &new].map(|key| key.recipient().fingerprint().id().to_string());
+        let mut ring = KeyRing::default();
+        ring.insert(old, Timestamp::from_second(1).unwrap(), Duty::DecryptOnly).unwrap();
+        ring.insert(new, Timestamp::from_second(2).unwrap(), Duty::Active).unwrap();
+        let item = |key: usize, date: &str| json!({"name": "i", "state": "Opened", "keyId": ids[key], "rotateBy": date});
+        let items = [item(0, "2026-11-25"), item(1, "2026-12-01"), item(1, "2027-01-01")];
+        let with = |generation: i64, conditions: &[serde_json::Value]| {
+            head(&json!({"observedGeneration": generation, "conditions": conditions, "items": items}))
+        };
+        let heads = [
+            with(2, &[condition("Ready", "True", "Ready")]),
+            with(1, &[condition("Ready", "True", "Ready")]),
+            with(2, &[condition("Ready", "False", "X"), condition("Stalled", "True", "X")]),
+            with(2, &[condition("Ready", "True", "Suspended")]),
+            head(&json!({})),
+        ];
+        let metrics = Metrics::default();
+        metrics.reconciled("Ready", Duration::from_millis(3));
+        let view = |names| View {
+            heads: Box::new(heads.iter()),
+            ring: &ring,
+            queued: 7,
+            leads: true,
+            audit_lines: 9,
+            names,
+            now: "2026-11-25T08:00:00Z".parse().unwrap(),
+        };
+        let text = metrics.text(view(false));
+        let new_key = format!("sealing_key_items{{key=\"{}\"}} 8", ids[1]);
+        for line in [
+            "sealed_secrets{state=\"ready\"} 1",
+            "sealed_secrets{state=\"reconciling\"} 2",
+            "sealed_secrets{state=\"stalled\"} 1",
+            "sealed_secrets{state=\"suspended\"} 1",
+            "stale_items 4",
+            "rotation_due_items 4",
+            "rotate_by_timestamp_seconds{state=\"due\"} 1795564800",
+            "rotate_by_timestamp_seconds{state=\"upcoming\"} 1796083200",
+            "queue_depth 7",
+            "leader 1",
+            "reconciles_total{outcome=\"Ready\"} 1",
+            "reconcile_duration_seconds_count 1",
+            &new_key,
+        ] {
+            assert!(text.contains(&format!("\nbulla_{line}\n")), "{line} in {text}");
+        }
+        assert!(text.ends_with("# EOF\n") && !text.contains("namespace="));
+        assert!(metrics.text(view(true)).contains("bulla_sealed_secret_ready{namespace=\"n\",name=\"a\"}"));
+    }
+}

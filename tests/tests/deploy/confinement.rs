@@ -12,6 +12,14 @@ fn secret(name: &str, type_: &str, label: Option<(&str, &str)>, data: &Value) ->
     serde_json::from_value(json!({"metadata": metadata, "type": type_, "stringData": data})).unwrap()
 }
 
+/// Waits until the policy, which was installed a moment ago, is in force.
+async fn in_force(controller: &Api<Secret>) {
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    let unmarked = secret("probe", "Opaque", None, &json!({}));
+    let denied = |error: kube::Error| error.to_string().contains("the controller ").then_some(());
+    eventually("the policy in force", || async { controller.create(&params, &unmarked).await.err().and_then(denied) }).await;
+}
+
 #[tokio::test]
 async fn a_merge_writes_what_was_lent_and_nothing_else() {
     let cluster = crate::shared().await;
@@ -31,7 +39,8 @@ async fn a_merge_writes_what_was_lent_and_nothing_else() {
             controller.patch(name, &PatchParams::apply("bulla").force(), &Patch::Apply(object)).await
         }
     };
-    eventually("the policy in force", || async { apply("plain", json!({"a": "YQ=="})).await.err().map(drop) }).await;
+    in_force(&controller).await;
+    assert!(apply("plain", json!({"a": "YQ=="})).await.is_err());
     apply("theirs", json!({"password": "YQ==", "user": "YQ=="})).await.unwrap();
     // Dropped again, as when the owner takes an item back.
     apply("theirs", json!({"password": "Yg=="})).await.unwrap();
@@ -63,7 +72,7 @@ async fn in_its_own_namespace_it_makes_private_keys_and_the_audit_key() {
         async move { secrets.create(&params, &made).await.map_err(|error| error.to_string()) }
     };
     let audit = "bulla.dev/audit-key";
-    eventually("the policy in force", || async { create(secret("other", audit, None, &json!({}))).await.err() }).await;
+    in_force(&secrets).await;
     create(secret("bulla-audit-key", audit, None, &json!({"key": "0"}))).await.unwrap();
     create(secret("any", "bulla.dev/sealing-key", Some(("bulla.dev/sealing-key", "0")), &json!({}))).await.unwrap();
     for made in [
@@ -96,10 +105,8 @@ async fn an_owner_lets_go_and_is_not_replaced() {
     let sealed = cluster.apply(&serde_json::from_value(sealed).unwrap()).await;
     controller.patch("db", &params, &Patch::Merge(owner(sealed.metadata.uid.as_deref().unwrap()))).await.unwrap();
     // Kubernetes refuses two controllers, so the policy is asked about another in the place of the first.
-    let refused = eventually("the policy in force", || async {
-        controller.patch("db", &params, &Patch::Merge(owner("another"))).await.err()
-    });
-    let refused = refused.await.to_string();
+    in_force(&controller).await;
+    let refused = controller.patch("db", &params, &Patch::Merge(owner("another"))).await.unwrap_err().to_string();
     assert!(refused.contains("keeps the owner that there is"), "{refused}");
     let none = Patch::Merge(json!({"metadata": {"ownerReferences": []}}));
     let free = controller.patch("db", &params, &none).await.unwrap();

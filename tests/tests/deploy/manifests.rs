@@ -34,7 +34,7 @@ impl Manifests {
 
     /// An object by `Kind namespace/name`.
     pub(crate) fn get(&self, name: &str) -> &Value {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
+        self.0.get(name).expect(name)
     }
 
     /// The controller's container.

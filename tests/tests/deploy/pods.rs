@@ -14,8 +14,6 @@ async fn the_restricted_standard_takes_it() {
     let mut pod =
         Manifests::kustomize("controller/deploy").get("Deployment bulla-system/bulla-controller")["spec"]["template"].clone();
     pod["metadata"]["name"] = json!("as-deployed");
-    // A Deployment's controller sets it, and what is spread evenly is not asked here.
-    pod["spec"].as_object_mut().unwrap().remove("topologySpreadConstraints");
     pods.create(&PostParams::default(), &serde_json::from_value(pod.clone()).unwrap()).await.unwrap();
 
     let context = "/spec/containers/0/securityContext";

@@ -113,3 +113,15 @@ async fn uninstalled_by_kubectl_as_documented() {
     assert_eq!(cluster.private_keys().await.len(), 1);
     assert_eq!(cluster.values("shop", "db").await, ["password=tulip"]);
 }
+
+#[tokio::test]
+async fn helm_takes_over_what_kustomize_installed() {
+    let cluster = Cluster::start(Options::default()).await;
+    assert!(!Helm::new().release(&cluster.plane, "install", &[&chart()]).status.success());
+    let deployment = ["deployment", "bulla-controller", "-n", "bulla-system", "-o", "jsonpath={.metadata.uid}"];
+    let before = get(&cluster, &deployment);
+    helm(&cluster, "install", &[&chart(), "--take-ownership"]);
+    assert_eq!(get(&cluster, &deployment), before);
+    helm(&cluster, "uninstall", &[]);
+    assert_eq!(get(&cluster, &deployment), "");
+}

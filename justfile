@@ -41,6 +41,10 @@ bench-value:
 bench-keys:
     cargo run --release --quiet -p bulla-tests --bin bench -- keys
 
+# The controller's image and its SBOM, built and checked without a container daemon (a release build: several minutes)
+image:
+    scripts/image/build
+
 # Fuzz one target for so many seconds (needs a nightly toolchain and cargo-fuzz)
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=65536

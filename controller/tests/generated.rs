@@ -4,7 +4,7 @@ use std::path::Path;
 
 #[test]
 fn definitions_are_generated_from_the_types() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/chart/definitions");
     for crd in bulla_shared::resources::crds() {
         let path = folder.join(format!("{}.yaml", crd.spec.names.plural));
         let body = serde_saphyr::to_string(&crd).unwrap();

@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         work: work.path().into(),
     };
     cluster.install()?;
-    say("Running bulla-controller under its own ServiceAccount, with the rights of controller/deploy/rbac.yaml");
+    say("Running bulla-controller under its own ServiceAccount, with the rights of controller/deploy/chart/common/rbac.yaml");
     let kubeconfig = runtime.block_on(plane.service_account_kubeconfig("bulla-system", "bulla-controller"))?;
     let running = Process::start(
         "bulla-controller",

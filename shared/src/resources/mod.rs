@@ -1,6 +1,6 @@
 //! The Kubernetes resources of group `bulla.dev/v1alpha1`, with the schemas that the API server enforces.
 //!
-//! One file per kind. [`crds`] is what `controller/deploy/crds/` is generated from.
+//! One file per kind. [`crds`] is what `controller/deploy/chart/definitions/` is generated from.
 
 pub mod conditions;
 pub mod rewrap_request;

@@ -45,13 +45,12 @@ impl ControlPlane {
     /// NOTE: a `CustomResourceDefinition` and a resource of it cannot go in one text: the second is unknown until the
     /// first is established.
     pub async fn apply(&self, yaml: &str) -> Result<String, ApplyError> {
-        // A file, not a pipe: nobody has to write while kubectl does not read.
-        let mut file = self.scratch()?;
-        file.write_all(yaml.as_bytes())?;
-        file.rewind()?;
-        let mut command = self.kubectl_command();
-        command.args(APPLY).args(["-f", "-"]).stdin(file);
-        run(command).await
+        self.apply_with(yaml, &[]).await
+    }
+
+    /// As [`ControlPlane::apply`], but nothing is stored; an unknown field is an error.
+    pub async fn apply_dry(&self, yaml: &str) -> Result<String, ApplyError> {
+        self.apply_with(yaml, &["--dry-run=server", "--validate=strict"]).await
     }
 
     /// Applies a kustomization; returns what `kubectl` says it did.
@@ -59,6 +58,16 @@ impl ControlPlane {
         let mut command = self.kubectl_command();
         command.args(APPLY).arg("-k").arg(folder.as_ref());
         command.stdin(Stdio::null());
+        run(command).await
+    }
+
+    async fn apply_with(&self, yaml: &str, flags: &[&str]) -> Result<String, ApplyError> {
+        // A file, not a pipe: nobody has to write while kubectl does not read.
+        let mut file = self.scratch()?;
+        file.write_all(yaml.as_bytes())?;
+        file.rewind()?;
+        let mut command = self.kubectl_command();
+        command.args(APPLY).args(flags).args(["-f", "-"]).stdin(file);
         run(command).await
     }
 

@@ -1,4 +1,4 @@
-//! Foreign tools and data that interop tests compare with, each built once from a pinned Go module.
+//! Foreign tools and data that tests compare with, each built once from a pinned Go module.
 //!
 //! They are real releases by other people, so that a test never agrees only with itself. All functions block: seconds
 //! at the first time, nothing later.
@@ -36,6 +36,39 @@ const VECTORS: GoModule = GoModule {
     instead: INSTEAD,
 };
 
+const HELM: GoModule = GoModule {
+    name: "helm",
+    go_mod: include_str!("../go/helm/go.mod"),
+    go_sum: include_str!("../go/helm/go.sum"),
+    product: Product::Tools {
+        // Without these it takes every cluster that it does not ask for Kubernetes 1.20.
+        ldflags: "-s -w -X helm.sh/helm/v3/internal/version.version=v3.22.0 \
+                  -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37 \
+                  -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=37",
+        renames: &[],
+    },
+    usually: " (once; a minute and a half on two cores)",
+    instead: INSTEAD,
+};
+
+const LUA: GoModule = GoModule {
+    name: "lua",
+    go_mod: include_str!("../go/lua/go.mod"),
+    go_sum: include_str!("../go/lua/go.sum"),
+    product: Product::Tools { ldflags: "-s -w", renames: &[] },
+    usually: " (once; seconds)",
+    instead: INSTEAD,
+};
+
+const PROMTOOL: GoModule = GoModule {
+    name: "promtool",
+    go_mod: include_str!("../go/promtool/go.mod"),
+    go_sum: include_str!("../go/promtool/go.sum"),
+    product: Product::Tools { ldflags: "-s -w", renames: &[] },
+    usually: " (once; 4 minutes on two cores)",
+    instead: INSTEAD,
+};
+
 /// Go's `age` 1.3.1, which knows the hybrid recipients.
 pub fn age() -> Result<PathBuf, BuildError> {
     Ok(AGE.ready()?.join("age"))
@@ -49,6 +82,21 @@ pub fn age_keygen() -> Result<PathBuf, BuildError> {
 /// `kubeseal` 0.27.1 of Sealed Secrets.
 pub fn kubeseal() -> Result<PathBuf, BuildError> {
     Ok(KUBESEAL.ready()?.join("kubeseal"))
+}
+
+/// `helm` 3.22.0.
+pub fn helm() -> Result<PathBuf, BuildError> {
+    Ok(HELM.ready()?.join("helm"))
+}
+
+/// `glua`, the command of the Lua that Argo CD runs its health checks with.
+pub fn lua() -> Result<PathBuf, BuildError> {
+    Ok(LUA.ready()?.join("glua"))
+}
+
+/// `promtool` of Prometheus 3.15, which checks and tests alert rules.
+pub fn promtool() -> Result<PathBuf, BuildError> {
+    Ok(PROMTOOL.ready()?.join("promtool"))
 }
 
 /// The folder of the C2SP/CCTV age test vectors, one file each: a header of `key: value` lines, an empty line, the age

@@ -49,7 +49,7 @@ async fn a_stolen_token_writes_only_marked_secrets() {
     taken.metadata.labels = Some([(SECRET_LABEL.to_owned(), OWNED.to_owned())].into());
     denied(stolen.replace("theirs", &params, &taken).await, "whose label marks or consents");
     let patch = Patch::Merge(json!({"metadata": {"labels": marked}}));
-    denied(stolen.patch("theirs", &PatchParams::default(), &patch).await, "cannot patch");
+    denied(stolen.patch("theirs", &PatchParams::default(), &patch).await, "whose label marks or consents");
     let error = stolen.delete("theirs", &DeleteParams::default()).await.unwrap_err().to_string();
     assert!(error.contains("cannot delete"), "{error}");
 

@@ -9,21 +9,23 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-/// The controller's ClusterRole without one verb on one resource.
+/// The controller's ClusterRole for a resource, without one verb on it.
 pub(crate) async fn without(cluster: &Cluster, resource: &str, verb: &str) -> ClusterRole {
     let roles: Api<ClusterRole> = Api::all(cluster.admin());
-    let role = roles.get("bulla-controller").await.unwrap();
+    let name = if resource.starts_with("sealingkeys") { "bulla-controller-keys" } else { "bulla-controller" };
+    let role = roles.get(name).await.unwrap();
     let mut rules = role.rules.clone().unwrap();
     let rule = rules.iter_mut().find(|rule| rule.resources.iter().flatten().any(|found| found == resource)).unwrap();
     rule.verbs.retain(|found| found != verb);
     rules.retain(|rule| !rule.verbs.is_empty());
-    roles.patch("bulla-controller", &PatchParams::default(), &Patch::Merge(json!({"rules": rules}))).await.unwrap();
+    roles.patch(name, &PatchParams::default(), &Patch::Merge(json!({"rules": rules}))).await.unwrap();
     role
 }
 
 pub(crate) async fn restore(cluster: &Cluster, role: &ClusterRole) {
     let patch = Patch::Merge(json!({"rules": role.rules}));
-    Api::<ClusterRole>::all(cluster.admin()).patch("bulla-controller", &PatchParams::default(), &patch).await.unwrap();
+    let name = role.metadata.name.as_deref().unwrap();
+    Api::<ClusterRole>::all(cluster.admin()).patch(name, &PatchParams::default(), &patch).await.unwrap();
 }
 
 async fn sealing_keys(cluster: &Cluster) -> Vec<SealingKey> {

@@ -1,0 +1,82 @@
+//! The controller for some namespaces: what it may do where, and that `add` adds a namespace to both lists.
+
+use std::process::Command;
+
+use bulla_control_plane::{ControlPlane, Options};
+use bulla_tests::cluster::Cluster;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::Api;
+use kube::api::PostParams;
+
+use crate::manifests::Manifests;
+use crate::repository;
+
+/// Whether the controller's ServiceAccount may do this.
+pub(crate) async fn may(cluster: &Cluster, namespace: &str, verb: &str, group: &str, resource: &str) -> bool {
+    let text = |text: &str| Some(text.to_owned());
+    let (resource, subresource) = resource.split_once('/').map_or((resource, None), |(name, sub)| (name, text(sub)));
+    let attributes = ResourceAttributes {
+        namespace: text(namespace),
+        verb: text(verb),
+        group: text(group),
+        resource: text(resource),
+        subresource,
+        ..ResourceAttributes::default()
+    };
+    let spec = SubjectAccessReviewSpec {
+        user: text("system:serviceaccount:bulla-system:bulla-controller"),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let answer = Api::all(cluster.admin()).create(&PostParams::default(), &review).await.unwrap();
+    answer.status.unwrap().allowed
+}
+
+#[tokio::test]
+async fn rights_end_at_the_named_namespaces() {
+    let cluster = Cluster { plane: ControlPlane::start(Options::default()).await.unwrap() };
+    cluster.plane.apply_kustomize(repository("controller/deploy/namespaced")).await.unwrap();
+    cluster.namespace("other").await;
+    for (verb, group, resource) in [
+        ("list", "", "secrets"),
+        ("watch", "", "secrets"),
+        ("create", "", "secrets"),
+        ("update", "", "secrets"),
+        ("patch", "", "secrets"),
+        ("list", "bulla.dev", "sealedsecrets"),
+        ("patch", "bulla.dev", "sealedsecrets/status"),
+        ("delete", "bulla.dev", "rewraprequests"),
+        ("create", "events.k8s.io", "events"),
+    ] {
+        assert!(may(&cluster, "default", verb, group, resource).await, "{verb} {resource}");
+        assert!(!may(&cluster, "other", verb, group, resource).await, "{verb} {resource}");
+        assert!(!may(&cluster, "", verb, group, resource).await, "{verb} {resource}");
+    }
+    for (verb, allowed) in [("list", true), ("create", true), ("update", false), ("patch", false), ("delete", false)] {
+        assert_eq!(may(&cluster, "bulla-system", verb, "", "secrets").await, allowed, "{verb}");
+    }
+    for (verb, resource) in
+        [("list", "sealingkeys"), ("watch", "sealingkeys"), ("create", "sealingkeys"), ("patch", "sealingkeys/status")]
+    {
+        assert!(may(&cluster, "", verb, "bulla.dev", resource).await, "{verb} {resource}");
+    }
+}
+
+#[test]
+fn one_line_adds_a_namespace() {
+    let copy = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(repository("controller/deploy")).arg(copy.path()).status().unwrap();
+    assert!(copied.success());
+    let overlay = copy.path().join("deploy/namespaced");
+    let add = |names: &[&str]| Command::new(overlay.join("add")).args(names).output().unwrap();
+    assert!(add(&["shop", "pay", "default"]).status.success());
+    assert!(add(&["shop"]).status.success());
+    assert_eq!(add(&["Shop"]).status.code(), Some(2));
+
+    let manifests = Manifests::kustomize(overlay.to_str().unwrap());
+    assert_eq!(manifests.flags()[1..], ["--watch-namespace=default", "--watch-namespace=shop", "--watch-namespace=pay"]);
+    for namespace in ["default", "shop", "pay"] {
+        manifests.get(&format!("RoleBinding {namespace}/bulla-controller"));
+    }
+}

@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod bulla;
 pub mod cluster;
 pub mod controller;
+pub mod flux;
 
 use std::time::{Duration, Instant};
 

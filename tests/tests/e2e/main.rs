@@ -6,6 +6,7 @@ mod cli;
 mod confinement;
 mod crash;
 mod disaster;
+mod flux;
 mod guards;
 mod key_life;
 mod keys;

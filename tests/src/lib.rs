@@ -6,6 +6,7 @@ pub mod bulla;
 pub mod cluster;
 pub mod controller;
 pub mod flux;
+pub mod store;
 
 use std::time::{Duration, Instant};
 

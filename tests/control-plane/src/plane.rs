@@ -209,6 +209,12 @@ impl ControlPlane {
         whole.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
     }
 
+    /// Where etcd listens, without encryption: `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn store(&self) -> String {
+        self.ports.store()
+    }
+
     /// The API server's process id; `None` while it is stopped.
     #[must_use]
     pub fn apiserver_pid(&self) -> Option<u32> {

@@ -1,6 +1,7 @@
 //! End to end on a real API server with RBAC and the admission policy on, the controller under its own ServiceAccount.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad_objects;
 mod canary;
 mod cli;
 mod confinement;

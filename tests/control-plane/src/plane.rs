@@ -248,6 +248,16 @@ impl ControlPlane {
         }
     }
 
+    /// Stops the controller manager where it stands, so that nothing is collected and no namespace ends.
+    pub fn pause_controller_manager(&self) {
+        self.controller_manager.signal("STOP");
+    }
+
+    /// Lets the controller manager go on.
+    pub fn resume_controller_manager(&self) {
+        self.controller_manager.signal("CONT");
+    }
+
     /// Lets the processes run on after this one, in their folder, which stays.
     #[must_use = "without the command nobody knows how to stop it"]
     pub fn keep(self) -> Kept {

@@ -9,6 +9,7 @@ mod crash;
 mod disaster;
 mod flux;
 mod guards;
+mod healing;
 mod key_life;
 mod keys;
 mod life;

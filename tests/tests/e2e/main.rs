@@ -19,6 +19,7 @@ mod restart;
 mod rewrap;
 mod rotation;
 mod templates;
+mod versions;
 
 use bulla_control_plane::Options;
 use bulla_tests::cluster::Cluster;

@@ -14,6 +14,7 @@ mod key_life;
 mod keys;
 mod life;
 mod operations;
+mod oracle;
 mod refusals;
 mod restart;
 mod rewrap;

@@ -26,9 +26,12 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{kind: ServiceAccount, name: kustomize-controller, namespace: flux-system}]
 ";
 
+/// What the server has, by name.
+type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
 /// A running kustomize-controller and the server of its sources.
 pub struct Flux {
-    sources: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    sources: Files,
     port: u16,
     _process: Process,
 }
@@ -112,8 +115,8 @@ async fn apply(api: &Api<DynamicObject>, (version, kind): &Kind, name: &str, spe
 }
 
 /// Serves files by name on a port of its own, for as long as this process runs.
-fn serve() -> (Arc<Mutex<HashMap<String, Vec<u8>>>>, u16) {
-    let files: Arc<Mutex<HashMap<String, Vec<u8>>>> = Arc::default();
+fn serve() -> (Files, u16) {
+    let files: Files = Arc::default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let shared = files.clone();
@@ -126,7 +129,7 @@ fn serve() -> (Arc<Mutex<HashMap<String, Vec<u8>>>>, u16) {
     (files, port)
 }
 
-fn answer(mut connection: TcpStream, files: &Mutex<HashMap<String, Vec<u8>>>) -> std::io::Result<()> {
+fn answer(mut connection: TcpStream, files: &Files) -> std::io::Result<()> {
     let mut lines = BufReader::new(connection.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     for line in lines {

@@ -1,5 +1,5 @@
 //! End to end on a real API server with RBAC and the admission policy on, the controller under its own ServiceAccount.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bad_objects;
 mod canary;
@@ -18,6 +18,7 @@ mod oracle;
 mod refusals;
 mod restart;
 mod rewrap;
+mod rights;
 mod rotation;
 mod templates;
 mod versions;

@@ -26,18 +26,20 @@ const WRONG: &str = r#"{"auths":{"r":{"auth":"YTpjY2NjY2Nj"}}}"#;
 /// As long, and no JSON.
 const NO_JSON: &str = r#"{"auths":{"r":{"auth":"YTpiYmJiYmI="}}{"#;
 
+/// The object that is changed last of all.
+const LAST: &str = "last";
+
 const POLICIES: [CreationPolicy; 1] = [CreationPolicy::Owner];
 
 /// Each type that is made, and the item that has the value.
 const TYPES: [(&str, &str); 6] = [
     ("Opaque", "password"),
     ("kubernetes.io/dockercfg", ".dockercfg"),
-    (DOCKER, ".dockerconfigjson"),
+    ("kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
     ("kubernetes.io/basic-auth", "password"),
     ("kubernetes.io/ssh-auth", "ssh-privatekey"),
     ("kubernetes.io/tls", "tls.key"),
 ];
-const DOCKER: &str = "kubernetes.io/dockerconfigjson";
 
 /// How the Secret with the value was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,14 +174,8 @@ async fn leave_secrets(cluster: &Cluster, namespaces: &[&str], cases: &[Case]) {
             objects.delete(&name, &DeleteParams::orphan()).await.unwrap();
         }
         eventually("the garbage collector has let them go", || async {
-            let left: BTreeSet<_> = objects
-                .list(&ListParams::default())
-                .await
-                .unwrap()
-                .items
-                .into_iter()
-                .filter_map(|sealed| sealed.metadata.name)
-                .collect();
+            let left = objects.list(&ListParams::default()).await.unwrap().items;
+            let left: BTreeSet<_> = left.into_iter().filter_map(|sealed| sealed.metadata.name).collect();
             recreated().all(|name| !left.contains(&name)).then_some(())
         })
         .await;
@@ -221,9 +217,6 @@ where
     }
 }
 
-/// The object that is changed last of all.
-const LAST: &str = "last";
-
 /// All that is answered about each object of a namespace.
 async fn transcript(
     cluster: &Cluster,
@@ -243,13 +236,7 @@ async fn transcript(
             .iter()
             .filter(|event| event.regarding.as_ref().and_then(|about| about.name.as_ref()) == Some(&name))
             .map(|event| {
-                format!(
-                    "event {:?} {:?} {:?} {:?}",
-                    event.type_,
-                    event.reason,
-                    event.note,
-                    event.series.as_ref().map(|series| series.count)
-                )
+                json!([event.type_, event.reason, event.note, event.series.as_ref().map(|series| series.count)]).to_string()
             })
             .collect();
         let moves: Vec<_> = moves.iter().flat_map(|moves| &moves[&name]).cloned().collect();
@@ -272,11 +259,8 @@ async fn compared(
     for namespace in namespaces {
         cluster.namespace(namespace).await;
         let (sealed, secrets) = (cluster.sealed(namespace), cluster.secrets(namespace));
-        let versions = [
-            sealed.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap(),
-            secrets.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap(),
-        ];
-        let [first, second] = versions;
+        let first = sealed.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+        let second = secrets.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
         followers.push([tokio::spawn(follow(sealed, namespace, first)), tokio::spawn(follow(secrets, namespace, second))]);
     }
     let all = |of: &dyn Fn(&Case, &str, &str) -> Option<SealedSecret>| -> Vec<SealedSecret> {

@@ -1,4 +1,4 @@
-//! One bad object of each kind among two hundred good ones, all before them in the queue: each bad one says why, and no good one waits for it.
+//! One bad object of each kind, before two hundred good ones in the queue: each bad one says why, and no good one waits for it.
 
 use std::net::TcpListener;
 

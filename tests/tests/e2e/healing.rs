@@ -39,7 +39,8 @@ async fn a_finalizer(cluster: &Cluster, recipient: &Recipient) {
 /// A type cannot change in place, whoever changes it; once the old Secret is gone, the new one is made.
 async fn another_type(cluster: &Cluster, recipient: &Recipient) {
     let secrets = cluster.secrets("healing");
-    let theirs = json!({"metadata": {"name": "type", "labels": {SECRET_LABEL: OWNED}}, "type": "kubernetes.io/basic-auth", "stringData": {"username": "x"}});
+    let metadata = json!({"name": "type", "labels": {SECRET_LABEL: OWNED}});
+    let theirs = json!({"metadata": metadata, "type": "kubernetes.io/basic-auth", "stringData": {"username": "x"}});
     secrets.create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
     cluster.apply(&sealed("healing", "type", recipient)).await;
     cluster.wait("healing", "type", "SecretInvalid").await;

@@ -147,7 +147,7 @@ impl Outcome {
                 "the API server refuses the Secret (422): its type or immutability cannot change in place, or the content does not \
                  fit the type; delete the Secret to have it made anew, or correct the SealedSecret",
             )),
-            ApiError::Forbidden => Self::Stalled(Reason::new(
+            ApiError::Forbidden => Self::Blocked(Reason::new(
                 "Forbidden",
                 "the controller may not write this Secret (403): see its RBAC and admission policies",
             )),

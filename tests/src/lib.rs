@@ -5,6 +5,8 @@ pub mod binaries;
 pub mod bulla;
 pub mod cluster;
 pub mod controller;
+pub mod flux;
+pub mod store;
 
 use std::time::{Duration, Instant};
 

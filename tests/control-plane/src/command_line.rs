@@ -28,6 +28,10 @@ impl Ports {
         let port = |index: usize| held[index].local_addr().map(|address| address.port());
         Ok(Self { api_server: port(0)?, etcd: port(1)?, etcd_peers: port(2)? })
     }
+
+    pub(crate) fn store(self) -> String {
+        format!("{}:{}", Ipv4Addr::LOCALHOST, self.etcd)
+    }
 }
 
 pub(crate) fn etcd(ports: Ports, folder: &Path, options: &Options) -> Vec<String> {

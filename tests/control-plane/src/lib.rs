@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | `go_module.rs` | builds a pinned Go module once, whoever asks |
 //! | `assets.rs` | where the control plane's binaries come from |
-//! | `tools.rs` | `age`, `kubeseal`, `helm`, `promtool`, a Lua, the age test vectors |
+//! | `tools.rs` | `age`, `kubeseal`, `helm`, `promtool`, a Lua, Flux's kustomize-controller, the age test vectors |
 //! | `process.rs` | a child process that never outlives us |
 //! | `folder.rs` | the folder of a run, and that it goes away |
 //! | `certificates.rs` | who trusts whom |

@@ -209,6 +209,12 @@ impl ControlPlane {
         whole.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
     }
 
+    /// Where etcd listens, without encryption: `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn store(&self) -> String {
+        self.ports.store()
+    }
+
     /// The API server's process id; `None` while it is stopped.
     #[must_use]
     pub fn apiserver_pid(&self) -> Option<u32> {
@@ -240,6 +246,16 @@ impl ControlPlane {
                 }
             }
         }
+    }
+
+    /// Stops the controller manager where it stands, so that nothing is collected and no namespace ends.
+    pub fn pause_controller_manager(&self) {
+        self.controller_manager.signal("STOP");
+    }
+
+    /// Lets the controller manager go on.
+    pub fn resume_controller_manager(&self) {
+        self.controller_manager.signal("CONT");
     }
 
     /// Lets the processes run on after this one, in their folder, which stays.

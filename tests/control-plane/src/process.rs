@@ -71,6 +71,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Sends a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        // Without `unsafe` there is no other way. The child has not been waited for, so the id is still its own.
+        let _ = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+    }
+
     /// How it ended, if it did so by itself.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten();

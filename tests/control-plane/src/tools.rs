@@ -27,6 +27,27 @@ const KUBESEAL: GoModule = GoModule {
     instead: INSTEAD,
 };
 
+const FLUX: GoModule = GoModule {
+    name: "flux",
+    go_mod: include_str!("../go/flux/go.mod"),
+    go_sum: include_str!("../go/flux/go.sum"),
+    product: Product::Tools { ldflags: "-s -w", renames: &[] },
+    usually: " (once; 3 minutes on two cores)",
+    instead: INSTEAD,
+};
+
+/// The definitions that Flux installs with one of its controllers.
+const fn flux_definitions_of(module: &'static str) -> GoModule {
+    GoModule {
+        name: "flux-definitions",
+        go_mod: include_str!("../go/flux-definitions/go.mod"),
+        go_sum: include_str!("../go/flux-definitions/go.sum"),
+        product: Product::Files { module, folder: "config/crd/bases" },
+        usually: " (once; seconds)",
+        instead: INSTEAD,
+    }
+}
+
 const VECTORS: GoModule = GoModule {
     name: "age-vectors",
     go_mod: include_str!("../go/vectors/go.mod"),
@@ -97,6 +118,17 @@ pub fn lua() -> Result<PathBuf, BuildError> {
 /// `promtool` of Prometheus 3.15, which checks and tests alert rules.
 pub fn promtool() -> Result<PathBuf, BuildError> {
     Ok(PROMTOOL.ready()?.join("promtool"))
+}
+
+/// Flux's `kustomize-controller` 1.9.5.
+pub fn kustomize_controller() -> Result<PathBuf, BuildError> {
+    Ok(FLUX.ready()?.join("kustomize-controller"))
+}
+
+/// The folders of Flux's custom resource definitions: of `Kustomization`, and of the sources that it may name.
+pub fn flux_definitions() -> Result<[PathBuf; 2], BuildError> {
+    let of = |module| flux_definitions_of(module).ready();
+    Ok([of("github.com/fluxcd/kustomize-controller")?, of("github.com/fluxcd/source-controller")?])
 }
 
 /// The folder of the C2SP/CCTV age test vectors, one file each: a header of `key: value` lines, an empty line, the age

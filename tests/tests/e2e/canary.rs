@@ -133,7 +133,7 @@ async fn seen(cluster: &Cluster, namespace: &str, log: &str) -> Vec<String> {
 }
 
 /// A line without what differs between any two runs: times, UIDs, versions, ids of throw-away keys, the namespace.
-fn normalise(line: &str, namespace: &str) -> String {
+pub(crate) fn normalise(line: &str, namespace: &str) -> String {
     let mut words = Vec::new();
     for word in line.replace(namespace, "NAMESPACE").split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
         let (body, end) = word.split_at(word.trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).len());

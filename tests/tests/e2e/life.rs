@@ -1,7 +1,6 @@
 //! The life of one object: created, updated, drifted, deleted.
 
-use bulla_control_plane::Options;
-use bulla_tests::cluster::{Cluster, items, plain, seal};
+use bulla_tests::cluster::{items, plain, seal};
 use bulla_tests::eventually;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -108,16 +107,4 @@ async fn equal_values_move_the_resource_version() {
     cluster.apply(&seal(&plain("guess", "db", &[("a", "same")]), &recipient)).await;
     cluster.wait("guess", "db", "Ready").await;
     assert_ne!(version().await, first, "whether it moves must not tell whether a guess was right");
-}
-
-/// The oldest supported API server, emulated: the same definitions, rules and policy do the same main job.
-#[tokio::test]
-async fn the_main_job_on_kubernetes_1_34() {
-    let options = Options { emulated_version: Some("1.34".to_owned()), ..Options::default() };
-    let cluster = Cluster::start(options).await;
-    let _controller = cluster.controller(&[]).await;
-    let recipient = cluster.recipient().await;
-    cluster.apply(&seal(&plain("default", "db", &[("a", "1")]), &recipient)).await;
-    cluster.wait("default", "db", "Ready").await;
-    assert_eq!(cluster.values("default", "db").await, ["a=1"]);
 }

@@ -1,21 +1,27 @@
 //! End to end on a real API server with RBAC and the admission policy on, the controller under its own ServiceAccount.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod bad_objects;
 mod canary;
 mod cli;
 mod confinement;
 mod crash;
 mod disaster;
+mod flux;
 mod guards;
+mod healing;
 mod key_life;
 mod keys;
 mod life;
 mod operations;
+mod oracle;
 mod refusals;
 mod restart;
 mod rewrap;
+mod rights;
 mod rotation;
 mod templates;
+mod versions;
 
 use bulla_control_plane::Options;
 use bulla_tests::cluster::Cluster;

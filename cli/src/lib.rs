@@ -15,6 +15,7 @@ pub mod keys;
 pub mod manifest;
 pub mod passphrase;
 pub mod plain;
+pub mod redact;
 pub mod sealed_file;
 pub mod target;
 pub mod walk;

@@ -41,6 +41,10 @@ bench-value:
 bench-keys:
     cargo run --release --quiet -p bulla-tests --bin bench -- keys
 
+# How much goes through the redactor of `bulla exec` beside `cat`, and what it adds to one line
+bench-redact:
+    cargo bench --quiet -p bulla-cli --bench redact
+
 # Fuzz one target for so many seconds (needs a nightly toolchain and cargo-fuzz)
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=65536

@@ -132,6 +132,28 @@ fn check() {
     }
 }
 
+/// A plaintext Secret in a commit that the target branch does not have is an annotation, and fails the job.
+#[test]
+fn check_finds_plaintext() {
+    let emulator = Emulator::start();
+    let repository = Repository::new(&emulator);
+    if has_check() {
+        let secret =
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\nstringData: {password: correct horse}\n";
+        fs::write(repository.path("work/clusters/prod/plain.yaml"), secret).unwrap();
+        repository.git("work", &["add", "-A"]);
+        repository.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "plain"]);
+        let message = failure(|| workflow("check", &emulator, &repository));
+        assert!(message.contains("::error ") && message.contains("plain.yaml"), "{message}");
+    }
+}
+
+/// What a workflow that fails says.
+fn failure(workflow: impl FnOnce() -> String) -> String {
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(workflow)).unwrap_err();
+    failed.downcast_ref::<String>().unwrap().clone()
+}
+
 /// An archive that is another one is not unpacked.
 #[test]
 fn a_wrong_checksum_ends_it() {

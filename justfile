@@ -45,6 +45,10 @@ bench-keys:
 image:
     scripts/image/build
 
+# How much goes through the redactor of `bulla exec` beside `cat`, and what it adds to one line
+bench-redact:
+    cargo bench --quiet -p bulla-cli --bench redact
+
 # Fuzz one target for so many seconds (needs a nightly toolchain and cargo-fuzz)
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=65536

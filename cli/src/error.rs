@@ -22,6 +22,12 @@ pub enum Kind {
     Bug = 70,
     /// Reading or writing.
     Io = 74,
+    /// `exec` failed before the command was started, whatever the reason.
+    NotStarted = 125,
+    /// The command of `exec` may not be run.
+    NotRunnable = 126,
+    /// The command of `exec` is not there.
+    NotFound = 127,
 }
 
 /// A failed command: what failed, why, and what to do next. Never holds plaintext or a private key.
@@ -51,6 +57,15 @@ impl Error {
     #[must_use]
     pub fn during(mut self, message: impl Into<String>) -> Self {
         self.causes.insert(0, std::mem::replace(&mut self.message, message.into()));
+        self
+    }
+
+    /// The same failure, as one of `exec`: whoever starts a command tells its exit codes from ours.
+    #[must_use]
+    pub fn before_the_command(mut self) -> Self {
+        if !matches!(self.kind, Kind::NotRunnable | Kind::NotFound) {
+            self.kind = Kind::NotStarted;
+        }
         self
     }
 

@@ -1,21 +1,28 @@
 //! The `bulla` command.
 //!
-//! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
+//! One file per command in [`commands`]; `exec` has rooms of its own: [`source`], [`exec`], [`redact`], [`masks`]. What they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
 //! values, [`keys`] reads recipients and identities, [`passphrase`] asks for what must not be shown, [`config`] finds the rule for a file,
-//! [`cluster`] asks the API server, [`sealed_file`] edits values in place, [`target`] says which keys they should be under, [`json`] and
+//! [`cluster`] asks the API server, [`opened`] opens, [`sealed_file`] edits values in place, [`target`] says which keys they should be under, [`json`] and
 //! [`yaml`] write, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
 
 pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod error;
+#[cfg(unix)]
+pub mod exec;
 pub mod files;
 pub mod json;
 pub mod keys;
 pub mod manifest;
+#[cfg(unix)]
+pub mod masks;
+pub mod opened;
 pub mod passphrase;
 pub mod plain;
+pub mod redact;
 pub mod sealed_file;
+pub mod source;
 pub mod target;
 pub mod walk;
 pub mod yaml;
@@ -27,7 +34,8 @@ use clap::Parser as _;
 
 /// Runs the command line `args`, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match commands::Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let arguments = match commands::Cli::try_parse_from(&args) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, with code 0.
@@ -37,11 +45,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 plain.lines().for_each(error::note);
             }
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return match u8::try_from(error.exit_code()).unwrap_or(2) {
+                0 => ExitCode::SUCCESS,
+                _ if args.get(1).is_some_and(|command| command == "exec") => ExitCode::from(error::Kind::NotStarted as u8),
+                code => ExitCode::from(code),
+            };
         }
     };
     match commands::run(&arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => error.report(),
     }
 }

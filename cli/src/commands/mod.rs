@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod completions;
+#[cfg(unix)]
+mod exec;
 mod inspect;
 mod keygen;
 mod keys;
@@ -12,6 +14,8 @@ mod set;
 mod unseal;
 mod values;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -20,7 +24,7 @@ use crate::error::Error;
 #[derive(Debug, Parser)]
 #[command(name = "bulla", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 fine; 1 findings; 2 usage or input; 3 configuration; 4 keys or ciphertext; 5 cluster; 70 a bug; 74 input/output"
+    after_help = "Exit codes: 0 fine; 1 findings; 2 usage or input; 3 configuration; 4 keys or ciphertext; 5 cluster; 70 a bug; 74 input/output; 125 to 127 of exec"
 )]
 pub struct Cli {
     /// What to do.
@@ -39,6 +43,9 @@ pub enum Command {
     Set(set::Args),
     /// Open SealedSecrets offline, with a private key
     Unseal(unseal::Args),
+    /// Run a command with opened values, its output redacted
+    #[cfg(unix)]
+    Exec(exec::Args),
     /// Show scope, keys and dates of sealed values, without any key
     Inspect(inspect::Args),
     /// Compare the committed public keys with those of the clusters
@@ -54,8 +61,10 @@ pub enum Command {
 }
 
 /// Runs one command.
-pub fn run(command: &Command) -> Result<(), Error> {
+pub fn run(command: &Command) -> Result<ExitCode, Error> {
     match command {
+        #[cfg(unix)]
+        Command::Exec(args) => return exec::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Seal(args) => seal::run(args),
         Command::Set(args) => set::run(args),
@@ -67,4 +76,5 @@ pub fn run(command: &Command) -> Result<(), Error> {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use bulla_shared::opening::{AllowedTypes, ItemError, ItemReport, Refusal, open};
-use bulla_shared::resources::sealed_secret::SealedSecret;
-use bulla_shared::sealed::SealedError;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
 use crate::files::{self, Access, Input};
 use crate::keys::IdentityArgs;
 use crate::manifest::sealed::{SealedDocument, read_sealed};
+use crate::opened::open_at;
 use crate::yaml::secret_to_yaml;
 
 #[derive(Debug, clap::Args)]
@@ -79,35 +77,5 @@ fn unseal(
             .cause(format!("{place}: the SealedSecret has no valid metadata.namespace and metadata.name"))
             .hint("values are bound to them; add what they were sealed for"));
     };
-    let types = AllowedTypes::with(type_of(sealed));
-    let opening = open(&namespace, &name, &sealed.spec, keys, &types);
-    opening.secret.map_err(|refusal| {
-        let mut error = failed(Kind::Keys).cause(format!("{place}: {refusal}"));
-        for item in &opening.items {
-            if let Err(cause) = &item.result {
-                error = error.cause(format!("item {}: {cause}", item.name));
-            }
-        }
-        error.maybe_hint(match refusal {
-            Refusal::KeyMissing { .. } => {
-                Some("give the identity file of that key with -i; bulla keygen -y FILE prints whose it is")
-            }
-            Refusal::Items { .. } if moved(&opening.items) => {
-                Some("a value opens only under the namespace, name and item that it was sealed for: see bulla inspect")
-            }
-            Refusal::Items { .. } => Some("take the value from an earlier commit, or seal it again"),
-            Refusal::Spec(_) => Some("change the manifest, not the values; the controller refuses it for the same reason"),
-            _ => None,
-        })
-    })
-}
-
-/// Whether some value is whole but stands in the wrong place.
-fn moved(items: &[ItemReport]) -> bool {
-    items.iter().any(|item| matches!(item.result, Err(ItemError::Sealed(SealedError::Scope(_)))))
-}
-
-/// Offline, whoever holds the key decides: any type but those that mint.
-fn type_of(sealed: &SealedSecret) -> Option<String> {
-    sealed.spec.template.as_ref()?.type_.clone()
+    open_at(input, document, &namespace, &name, keys)
 }

@@ -140,6 +140,7 @@ impl World {
             stdin: None,
             stdout: None,
             stderr: None,
+            variables: Vec::new(),
             reveals: false,
             partly: false,
             any_order: false,
@@ -185,6 +186,7 @@ pub(crate) struct Run<'w> {
     stdin: Option<Vec<u8>>,
     stdout: Option<PathBuf>,
     stderr: Option<PathBuf>,
+    variables: Vec<(String, String)>,
     reveals: bool,
     partly: bool,
     any_order: bool,
@@ -216,6 +218,12 @@ impl Run<'_> {
     /// Sends standard error to a device.
     pub(crate) fn stderr(mut self, path: &str) -> Self {
         self.stderr = Some(path.into());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 
@@ -311,6 +319,7 @@ impl Run<'_> {
         }
         command.current_dir(self.world.folder.path()).env_clear();
         command.env("HOME", self.world.folder.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let to = |path: &Option<PathBuf>| {
             path.as_ref().map_or_else(Stdio::piped, |path| File::options().write(true).open(path).unwrap().into())
         };

@@ -12,6 +12,8 @@ mod redact;
 mod cluster;
 mod config;
 mod encodings;
+mod exec;
+mod exec_child;
 mod help;
 mod inspect;
 mod keygen;

@@ -1,0 +1,143 @@
+//! The command itself: started, given the signals that we get, waited for.
+//!
+//! It stays in our process group. So the terminal treats both alike: it can read, Ctrl-C and Ctrl-Z reach it without our help, and a shell
+//! stops and continues both. What is sent to us alone is passed on.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, waitid, waitpid};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
+
+use super::pump::pump;
+use crate::error::{Error, Kind, warn};
+use crate::redact::Secrets;
+
+/// What is passed on. SIGTSTP and its kin are left to stop us: a shell sends them to the group.
+const PASSED_ON: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT];
+
+/// How long it takes at most until a signal to a group has reached all of it.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// Runs the command to its end and gives its exit code, 128 + n if signal n ended it. With `secrets`, its output goes through a redactor.
+pub fn run(mut command: Command, secrets: Option<&Secrets>) -> Result<u8, Error> {
+    // Before the command is there, so that no signal ends us and not it.
+    let ignored = ignored_signals();
+    let passed_on = PASSED_ON.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let mut signals = SignalsInfo::<WithOrigin>::new(passed_on).map_err(|error| failed("cannot listen for signals", &error))?;
+    if secrets.is_some() {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    let mut child = command.spawn().map_err(|error| not_started(&command, &error))?;
+    // The values in its environment are the command's now.
+    drop(command);
+    let pid = Pid::from_child(&child);
+    let streams = [
+        child.stdout.take().map(|source| (OwnedFd::from(source), io::stdout().as_fd().try_clone_to_owned(), "output")),
+        child.stderr.take().map(|source| (OwnedFd::from(source), io::stderr().as_fd().try_clone_to_owned(), "error")),
+    ];
+    let handle = signals.handle();
+    // None once it has been waited for: its number may be another's then.
+    let target = Mutex::new(Some(pid));
+    let (ended, end) = rustix::pipe::pipe().map_err(|error| failed("cannot make a pipe", &error.into()))?;
+    let status = thread::scope(|scope| {
+        let target = &target;
+        scope.spawn(move || pass_on(&mut signals, target));
+        for (source, sink, name) in streams.into_iter().flatten() {
+            let ended = ended.as_fd();
+            scope.spawn(move || {
+                let secrets = secrets.expect("its streams are pipes only then");
+                match sink.and_then(|sink| pump(File::from(source), File::from(sink), ended, secrets)) {
+                    // Nobody listens: the command learns it as it would without us.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                        warn(format!("cannot write to standard {name}: {error}"));
+                    }
+                    _ => {}
+                }
+            });
+        }
+        let status = wait(pid, target);
+        drop(end);
+        handle.close();
+        status
+    });
+    let status = status.map_err(|error| failed("cannot wait for the command", &error))?;
+    let code = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?));
+    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+}
+
+/// Waits until it is over. While it is stopped by itself, so are we, for the shell to see.
+fn wait(pid: Pid, target: &Mutex<Option<Pid>>) -> io::Result<WaitStatus> {
+    let look = |more: WaitIdOptions| {
+        loop {
+            match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | more) {
+                Err(rustix::io::Errno::INTR) => {}
+                done => return done,
+            }
+        }
+    };
+    while look(WaitIdOptions::empty())?.is_some_and(|status| status.stopped()) {
+        // Where the whole group was stopped, we are stopped here, and when we go on it does too.
+        thread::sleep(SETTLE);
+        if look(WaitIdOptions::NOHANG)?.is_some_and(|status| status.stopped()) {
+            kill_process(rustix::process::getpid(), Signal::STOP)?;
+            kill_process(pid, Signal::CONT)?;
+        }
+    }
+    target.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (_, status) = waitpid(Some(pid), WaitOptions::empty())?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(status)
+}
+
+/// Passes signals on until the handle is closed.
+fn pass_on(signals: &mut SignalsInfo<WithOrigin>, target: &Mutex<Option<Pid>>) {
+    for Origin { signal, cause, .. } in signals.forever() {
+        // The terminal's go to the whole group, so the command has it already.
+        if cause == Cause::Kernel {
+            continue;
+        }
+        let target = target.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(pid), Some(signal)) = (*target, Signal::from_named_raw(signal)) {
+            // It may be over; then nobody is left to tell.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+/// The signals that we were started to ignore, as with `nohup`; the command is to ignore them as well, and a handler would undo that.
+#[cfg(target_os = "linux")]
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+/// Other systems do not tell.
+#[cfg(not(target_os = "linux"))]
+fn ignored_signals() -> u64 {
+    0
+}
+
+fn failed(what: &str, error: &io::Error) -> Error {
+    Error::new(Kind::Io, what).cause(error).hint("this should not happen; report it, please")
+}
+
+fn not_started(command: &Command, error: &io::Error) -> Error {
+    let name = command.get_program().display();
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::NotFound => {
+            (Kind::NotFound, "check its name, and $PATH; a script needs the interpreter in its first line")
+        }
+        io::ErrorKind::ArgumentListTooLong => (Kind::NotStarted, "hand the values over as files: --as-files"),
+        _ => (Kind::NotRunnable, "check that it is a program and may be executed: ls -l"),
+    };
+    Error::new(kind, format!("cannot run {name}")).cause(error).hint(hint)
+}

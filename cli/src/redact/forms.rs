@@ -1,0 +1,252 @@
+//! The forms in which a value shows up in output: as it is, line by line, in base64, escaped for URL and JSON, quoted for a shell.
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use super::SHORTEST;
+
+/// One form.
+pub(super) type Form = Zeroizing<Vec<u8>>;
+
+/// The length of a line of `base64`, and of `openssl base64`.
+const WRAPPED_AT: [usize; 2] = [76, 64];
+
+/// Punctuation that encoders leave as it is, beside letters, digits and `-._~`: of RFC 3986, of `encodeURIComponent`, of Python's `quote`,
+/// of `encodeURI`.
+const URL_KEPT: [&[u8]; 4] = [b"", b"!*'()", b"/", b"!*'();/?:@&=+$,#"];
+
+/// What bash's `printf %q` puts a backslash before.
+const SHELL_SPECIAL: &[u8] = b" \t\"'\\|&;()<>!{}*[]?^$`,#~";
+
+/// All forms of a value that are long enough to be told from other text. White space around it and around its lines does not count: output is
+/// indented and cut in many ways, and a prompt often ends in a space.
+pub(super) fn forms(value: &[u8]) -> Vec<Form> {
+    let whole = value.trim_ascii();
+    let mut all = Vec::new();
+    if whole.len() < SHORTEST {
+        return all;
+    }
+    base64_forms(value, &mut all);
+    base64_forms(whole, &mut all);
+    aligned(whole, &mut all);
+    written(whole, &mut all);
+    for line in lines(whole).filter(|line| line.len() < whole.len()) {
+        written(line, &mut all);
+    }
+    all.retain(|form| form.len() >= SHORTEST);
+    all
+}
+
+/// The lines of a value, without white space around them; empty ones are left out.
+pub(super) fn lines(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+}
+
+/// A text as it is, and escaped in every way that changes it.
+fn written(text: &[u8], all: &mut Vec<Form>) {
+    let mut push = |form: Form| {
+        if *form != text {
+            all.push(form);
+        }
+    };
+    for kept in URL_KEPT {
+        push(url(text, kept, false, b"0123456789ABCDEF"));
+        push(url(text, kept, false, b"0123456789abcdef"));
+    }
+    push(url(text, b"*", true, b"0123456789ABCDEF"));
+    if let Ok(text) = str::from_utf8(text) {
+        for (html, ascii, slash) in [(false, false, false), (true, false, false), (false, true, false), (false, true, true)] {
+            push(json(text, html, ascii, slash));
+        }
+    }
+    for form in shell(text) {
+        push(form);
+    }
+    all.push(Zeroizing::new(text.to_vec()));
+}
+
+/// Base64 of exactly this, with and without padding, in both alphabets, in one line and wrapped.
+fn base64_forms(bytes: &[u8], all: &mut Vec<Form>) {
+    for alphabet in [STANDARD, URL_SAFE] {
+        let encoded = encode(&GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new()), bytes);
+        for length in WRAPPED_AT {
+            all.extend(encoded.chunks(length).map(|line| Zeroizing::new(line.to_vec())));
+        }
+        let unpadded = encoded.iter().position(|byte| *byte == b'=').unwrap_or(encoded.len());
+        all.push(Zeroizing::new(encoded[..unpadded].to_vec()));
+        all.push(encoded);
+    }
+}
+
+/// Base64 of a text that holds this somewhere: for each of the three alignments, the characters that do not depend on its neighbours.
+fn aligned(bytes: &[u8], all: &mut Vec<Form>) {
+    for alphabet in [STANDARD, URL_SAFE] {
+        let engine = GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new());
+        for before in 0..3 {
+            let mut padded = Zeroizing::new(Vec::with_capacity(before + bytes.len()));
+            padded.resize(before, 0);
+            padded.extend_from_slice(bytes);
+            let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+            all.push(Zeroizing::new(encode(&engine, &padded)[start..end.max(start)].to_vec()));
+        }
+    }
+}
+
+fn encode(engine: &GeneralPurpose, bytes: &[u8]) -> Form {
+    let mut encoded = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
+    let length = engine.encode_slice(bytes, &mut encoded).expect("four characters for each three bytes");
+    encoded.truncate(length);
+    encoded
+}
+
+/// A buffer that does not grow, since growing would leave what it held behind: `most` is the longest escape of one byte.
+fn buffer(text: &[u8], most: usize) -> Form {
+    Zeroizing::new(Vec::with_capacity(text.len() * most))
+}
+
+/// Percent-encoding; `plus` writes a space as forms do, and escapes the tilde.
+fn url(text: &[u8], kept: &[u8], plus: bool, digits: &[u8; 16]) -> Form {
+    let mut form = buffer(text, 3);
+    for byte in text {
+        match byte {
+            b' ' if plus => form.push(b'+'),
+            b'~' if plus => form.extend([b'%', b'7', b'E']),
+            b'-' | b'.' | b'_' | b'~' => form.push(*byte),
+            byte if byte.is_ascii_alphanumeric() || kept.contains(byte) => form.push(*byte),
+            byte => form.extend([b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]),
+        }
+    }
+    form
+}
+
+/// The inside of a JSON string: as short as may be, or also with `<>&` escaped (Go), with nothing but ASCII (Python), with `\/` (PHP).
+pub(super) fn json(text: &str, html: bool, ascii: bool, slash: bool) -> Form {
+    let mut form = buffer(text.as_bytes(), 6);
+    let unit = |form: &mut Form, unit: u16| {
+        let digit = |shift: u16| b"0123456789abcdef"[usize::from(unit >> shift & 15)];
+        form.extend([b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+    };
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => form.extend([b'\\', u8::try_from(c).expect("ASCII")]),
+            '/' if slash => form.extend(b"\\/"),
+            '\n' => form.extend(b"\\n"),
+            '\r' => form.extend(b"\\r"),
+            '\t' => form.extend(b"\\t"),
+            '\u{8}' => form.extend(b"\\b"),
+            '\u{c}' => form.extend(b"\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if html => {
+                unit(&mut form, u16::try_from(u32::from(c)).expect("below 2^16"));
+            }
+            c if c < ' ' || (ascii && !c.is_ascii()) => {
+                for code in c.encode_utf16(&mut [0; 2]) {
+                    unit(&mut form, *code);
+                }
+            }
+            c => form.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    form
+}
+
+/// The inside of what shells and their helpers quote: in single quotes as bash and as Python do it, in double quotes, with backslashes, and
+/// bash's `$'…'`.
+fn shell(text: &[u8]) -> [Form; 5] {
+    let escaped = |most, escape: fn(u8, &mut Form)| {
+        let mut form = buffer(text, most);
+        for byte in text {
+            escape(*byte, &mut form);
+        }
+        form
+    };
+    [
+        escaped(4, |byte, form| if byte == b'\'' { form.extend(b"'\\''") } else { form.push(byte) }),
+        escaped(5, |byte, form| if byte == b'\'' { form.extend(b"'\"'\"'") } else { form.push(byte) }),
+        escaped(2, |byte, form| with_backslash(byte, b"\"\\$`", form)),
+        escaped(2, |byte, form| with_backslash(byte, SHELL_SPECIAL, form)),
+        escaped(4, |byte, form| match byte {
+            b'\n' => form.extend(b"\\n"),
+            b'\r' => form.extend(b"\\r"),
+            b'\t' => form.extend(b"\\t"),
+            b'\x1b' => form.extend(b"\\E"),
+            byte if byte < b' ' || byte == 0x7f => {
+                form.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+            }
+            byte => with_backslash(byte, b"'\\", form),
+        }),
+    ]
+}
+
+fn with_backslash(byte: u8, special: &[u8], form: &mut Form) {
+    if special.contains(&byte) {
+        form.push(b'\\');
+    }
+    form.push(byte);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(value: &str, form: &str) {
+        let all = forms(value.as_bytes());
+        assert!(all.iter().any(|found| found.as_slice() == form.as_bytes()), "{form:?} is no form of {value:?}");
+    }
+
+    /// What encoders make of it, by their own account: coreutils, OpenSSL, Python, Go, PHP, JavaScript, bash.
+    #[test]
+    fn forms_that_tools_write() {
+        let value = "pa ss'w\"ö/<$\\~rd\n";
+        has(value, value.trim_end());
+        has(value, "cGEgc3MndyLDti88JFx+cmQK");
+        has(value, "cGEgc3MndyLDti88JFx-cmQK");
+        has(value, "cGEgc3MndyLDti88JFx+cmQ=");
+        has(value, "cGEgc3MndyLDti88JFx+cmQ");
+        has(value, "pa%20ss%27w%22%C3%B6%2F%3C%24%5C~rd");
+        has(value, "pa%20ss'w%22%C3%B6%2F%3C%24%5C~rd");
+        has(value, "pa%20ss%27w%22%C3%B6/%3C%24%5C~rd");
+        has(value, "pa%20ss%27w%22%c3%b6%2f%3c%24%5c~rd");
+        has(value, "pa+ss%27w%22%C3%B6%2F%3C%24%5C%7Erd");
+        has(value, "pa ss'w\\\"ö/<$\\\\~rd");
+        has(value, "pa ss'w\\\"ö/\\u003c$\\\\~rd");
+        has(value, "pa ss'w\\\"\\u00f6/<$\\\\~rd");
+        has(value, "pa ss'w\\\"\\u00f6\\/<$\\\\~rd");
+        has(value, "pa ss'\\''w\"ö/<$\\~rd");
+        has(value, "pa ss'\"'\"'w\"ö/<$\\~rd");
+        has(value, "pa ss'w\\\"ö/<\\$\\\\~rd");
+        has(value, "pa\\ ss\\'w\\\"ö/\\<\\$\\\\\\~rd");
+        has("two\nlines\u{1}\u{1b}'", "two\\nlines\\001\\E\\'");
+        has("two\nlines", "two\\nlines");
+        has("  four\r\n\tlines\nand\nmore\n", "lines");
+        has("😀!!", "\\ud83d\\ude00!!");
+    }
+
+    #[test]
+    fn base64_is_found_inside_of_a_longer_text() {
+        let all = forms(b"s3cret-v");
+        for before in 0..3 {
+            let text = [&b"abc"[..before], b"s3cret-v", b"z"].concat();
+            let text = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), &text);
+            assert!(all.iter().any(|form| text.windows(form.len()).any(|part| part == form.as_slice())), "{before}");
+        }
+    }
+
+    #[test]
+    fn wrapped_base64_is_known_line_by_line() {
+        let value = "x".repeat(200);
+        for (length, last) in [(76, 40), (64, 12)] {
+            let encoded = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), value.as_bytes());
+            let lines: Vec<&[u8]> = encoded.chunks(length).collect();
+            assert_eq!(lines.last().unwrap().len(), last, "268 characters");
+            let all = forms(value.as_bytes());
+            assert!(lines.iter().all(|line| all.iter().any(|form| form.as_slice() == *line)));
+        }
+    }
+
+    #[test]
+    fn what_is_short_has_no_form() {
+        assert!(forms(b"abc").is_empty() && forms(b" a \n b").iter().all(|form| form.len() >= SHORTEST));
+    }
+}

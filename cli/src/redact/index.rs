@@ -1,0 +1,140 @@
+//! Which form begins at a place in a text, and whether one might.
+//!
+//! Not an Aho-Corasick automaton: a value of 1 MiB has some 20 MiB of forms, whose automaton takes ten times as much, and the crate's
+//! stream search neither finds the longest match nor tells how much of the text can still become one. Here a filter over the
+//! next four bytes says no at nearly every place, and a binary search in sorted pieces decides the rest.
+
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use super::SHORTEST;
+use super::forms::Form;
+
+/// A form longer than this is known by pieces of this length. So no more than this is ever held back, and most of a form that was cut off
+/// is found too.
+pub(super) const PIECE: usize = 64;
+
+/// Pieces of forms, sorted.
+#[derive(Default)]
+pub(super) struct Index {
+    text: Zeroizing<Vec<u8>>,
+    pieces: Vec<Range<usize>>,
+    /// One bit for each hash of four bytes that a piece begins with.
+    filter: Vec<u64>,
+}
+
+/// What begins at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The length of the longest piece; 0 if none begins here.
+    pub(super) length: usize,
+    /// The text ends inside a longer piece.
+    pub(super) open: bool,
+}
+
+impl Index {
+    pub(super) fn new(forms: &[Form]) -> Self {
+        // A buffer that grew would leave forms behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(forms.iter().map(|form| form.len()).sum()));
+        let mut pieces = Vec::new();
+        for form in forms {
+            let start = text.len();
+            text.extend_from_slice(form);
+            pieces.extend(split(form.len()).map(|piece| start + piece.start..start + piece.end));
+        }
+        pieces.sort_unstable_by(|a, b| text[a.clone()].cmp(&text[b.clone()]));
+        pieces.dedup_by(|a, b| text[a.clone()] == text[b.clone()]);
+        // 16 bits for each piece: one place in sixteen passes by chance, at most.
+        let words = (pieces.len() / 4).next_power_of_two().max(1024);
+        let mut index = Self { text, pieces, filter: vec![0; words] };
+        for piece in &index.pieces {
+            let (word, bit) = slot(&index.text[piece.clone()], words);
+            index.filter[word] |= bit;
+        }
+        index
+    }
+
+    /// Whether a piece may begin with these bytes, of which the first four count.
+    pub(super) fn may_begin(&self, text: [u8; SHORTEST]) -> bool {
+        let (word, bit) = slot(&text, self.filter.len());
+        self.filter[word] & bit != 0
+    }
+
+    /// What begins at the start of `text`.
+    pub(super) fn at(&self, text: &[u8]) -> Found {
+        let mut candidates = self.pieces.as_slice();
+        let mut found = Found { length: 0, open: false };
+        for (depth, byte) in text.iter().enumerate() {
+            // All candidates agree up to here; one that ends here is the first.
+            let byte_of = |piece: &Range<usize>| self.text[piece.clone()].get(depth);
+            let low = candidates.partition_point(|piece| byte_of(piece) < Some(byte));
+            let count = candidates[low..].partition_point(|piece| byte_of(piece) == Some(byte));
+            candidates = &candidates[low..low + count];
+            match candidates.first() {
+                None => return found,
+                Some(first) if first.len() == depth + 1 => found.length = depth + 1,
+                Some(_) => {}
+            }
+        }
+        found.open = candidates.last().is_some_and(|piece| piece.len() > text.len());
+        found
+    }
+
+    /// All pieces.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter().map(|piece| &self.text[piece.clone()])
+    }
+}
+
+/// Pieces that cover `length` bytes; the last one overlaps its neighbour, so that it is as long as the others.
+fn split(length: usize) -> impl Iterator<Item = Range<usize>> {
+    let starts = (0..length.div_ceil(PIECE)).map(move |number| (number * PIECE).min(length.saturating_sub(PIECE)));
+    starts.map(move |start| start..length.min(start + PIECE))
+}
+
+/// Where the filter has the bit for these bytes; `words` is a power of two, and there are four bytes at least.
+fn slot(text: &[u8], words: usize) -> (usize, u64) {
+    let first = u32::from_le_bytes(*text.first_chunk().expect("no form is shorter"));
+    // Fibonacci hashing: the upper bits depend on all four bytes.
+    let hash = u64::from(first).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    (usize::try_from(hash >> 6).expect("26 bits") & (words - 1), 1 << (hash & 63))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(forms: &[&str]) -> Index {
+        Index::new(&forms.iter().map(|form| Zeroizing::new(form.as_bytes().to_vec())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_longest_that_begins_here() {
+        let index = index(&["abcd", "abcdef", "abxx", "zzzz", "abcd"]);
+        for (text, length, open) in [
+            ("", 0, true),
+            ("a", 0, true),
+            ("abc", 0, true),
+            ("abcd", 4, true),
+            ("abcde", 4, true),
+            ("abcdef", 6, false),
+            ("abcdeg", 4, false),
+            ("abcx", 0, false),
+            ("abxx", 4, false),
+            ("q", 0, false),
+        ] {
+            assert_eq!(index.at(text.as_bytes()), Found { length, open }, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_forms_are_known_by_pieces_that_cover_them() {
+        for length in [1, 63, 64, 65, 127, 128, 129, 1000] {
+            let pieces: Vec<_> = split(length).collect();
+            assert!(pieces.iter().all(|piece| piece.len() == length.min(PIECE)), "{length}: {pieces:?}");
+            assert!((0..length).all(|at| pieces.iter().any(|piece| piece.contains(&at))), "{length}: {pieces:?}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! `bulla exec` around commands of every kind, most of them before a real terminal: what it passes on, and what it leaves behind.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::canary::{self, CANARY};
+use super::exec::world;
+use super::harness::{BULLA, World};
+
+/// A command before a terminal of its own.
+struct Terminal {
+    master: File,
+    child: Child,
+    seen: Vec<u8>,
+}
+
+impl Terminal {
+    /// Starts a program as the leader of a session whose terminal this is.
+    fn start(world: &World, program: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = || -> OwnedFd { File::options().read(true).write(true).open(&name).unwrap().into() };
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).args(program).current_dir(world.path("")).env_remove("USER").env("BULLA", BULLA);
+        let child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+        drop(command);
+        Self { master: File::from(OwnedFd::from(master)), child, seen: Vec::new() }
+    }
+
+    /// Starts `bulla exec` around a shell script.
+    fn exec(world: &World, script: &str) -> Self {
+        world.write("child.sh", script);
+        Self::start(world, &[BULLA, "exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"])
+    }
+
+    /// Reads until this has been seen.
+    fn expect(&mut self, wanted: &str) -> &mut Self {
+        while !self.text().contains(wanted) {
+            assert!(self.read(), "{wanted:?} does not come: {}", self.text());
+        }
+        self
+    }
+
+    fn send(&mut self, keys: &str) -> &mut Self {
+        self.master.write_all(keys.as_bytes()).unwrap();
+        self
+    }
+
+    /// Reads to the end; gives the exit code and everything that was seen.
+    fn end(mut self) -> (Option<i32>, String) {
+        while self.read() {}
+        assert_eq!(canary::trace(&self.seen), None, "{}", self.text());
+        (self.child.wait().unwrap().code(), self.text())
+    }
+
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 65536];
+        // The end of a terminal is an error.
+        let count = self.master.read(&mut buffer).unwrap_or(0);
+        self.seen.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
+    }
+}
+
+#[test]
+fn exit_codes() {
+    let world = world();
+    for (script, code) in
+        [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)]
+    {
+        assert_eq!(Terminal::exec(&world, script).end(), (Some(code), String::new()), "{script}");
+    }
+}
+
+#[test]
+fn the_command_reads_the_terminal() {
+    let world = world();
+    let script =
+        "test -t 0 && printf 'name? '; read -r name; echo \"hello $name\"; read -r again < /dev/tty; echo \"and $again\"";
+    let mut terminal = Terminal::exec(&world, script);
+    terminal.expect("name? ").send("bob\n").expect("hello bob").send("eve\n");
+    let (code, text) = terminal.end();
+    assert!(code == Some(0) && text.ends_with("and eve\n"), "{text}");
+}
+
+/// The prompt is no beginning of a secret, the answer is one.
+#[test]
+fn a_prompt_is_seen_before_it_is_answered() {
+    let world = world();
+    let mut terminal =
+        Terminal::exec(&world, "stty -echo; printf 'Password: '; read -r given; echo; test \"$given\" = \"$PASSWORD\"");
+    terminal.expect("Password: ").send(&format!("{CANARY}\n"));
+    assert_eq!(terminal.end(), (Some(0), "Password: \n".to_owned()));
+}
+
+#[test]
+fn secrets_are_found_however_they_are_printed() {
+    let world = world();
+    for (script, wanted) in [
+        ("printf 'it is %s' \"${PASSWORD%???????}\"; sleep 0.05; printf '%s.' \"${PASSWORD#??????????}\"", "it is ***."),
+        ("for c in b u l l a - c a n a r y - 7 f 3 a; do printf $c; done; echo !", "***!\n"),
+        ("printf '{\"password\":\"%s\",\"n\":1}\\n' \"$PASSWORD\"", "{\"password\":\"***\",\"n\":1}\n"),
+        ("printf %s \"$PASSWORD\" | base64", "***\n"),
+        ("set -x; : \"$PASSWORD\"", "+ : ***\n"),
+        (
+            "printf 'Error: login failed for %s:%s\\n\\tat connect(db.c:7)\\n' \"$USER\" \"$PASSWORD\" >&2; exit 0",
+            "Error: login failed for ***:***\n\tat connect(db.c:7)\n",
+        ),
+        ("env | grep PASSWORD", "PASSWORD=***\n"),
+        ("printf '%s\\n' \"$PASSWORD\" | sed 's/^/> /'", "> ***\n"),
+    ] {
+        assert_eq!(Terminal::exec(&world, script).end(), (Some(0), wanted.to_owned()), "{script}");
+    }
+    for prefix in ["", "a", "ab"] {
+        let (code, text) = Terminal::exec(&world, &format!("printf '{prefix}%s:x' \"$PASSWORD\" | base64")).end();
+        assert!(code == Some(0) && text.contains("***"), "{text}");
+    }
+}
+
+#[test]
+fn half_a_character_passes() {
+    let world = world();
+    let args = ["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", "printf 'a\\303'"];
+    assert_eq!(world.bulla(&args).works().stdout, b"a\xc3");
+    let (_, text) = Terminal::exec(&world, "printf 'a\\303'; sleep 0.05; printf '\\251!'").end();
+    assert_eq!(text, "aé!");
+}
+
+/// Ctrl-C goes to the whole group: the command gets it once, and decides what it means.
+#[test]
+fn ctrl_c_is_the_commands() {
+    let world = world();
+    let mut terminal = Terminal::exec(&world, "trap 'echo interrupted' INT; echo ready; read -r a; read -r b; exit 9");
+    terminal.expect("ready").send("\u{3}").expect("interrupted").send("a\nb\n");
+    let (code, text) = terminal.end();
+    assert_eq!((code, text.matches("interrupted").count()), (Some(9), 1), "{text}");
+    let mut terminal = Terminal::exec(&world, "echo ready; exec sleep 600");
+    terminal.expect("ready").send("\u{3}");
+    assert_eq!(terminal.end().0, Some(130));
+}
+
+/// A shell stops and continues both.
+#[test]
+fn job_control() {
+    let world = world();
+    world.write("child.sh", "echo ready; read -r line; echo \"got $line\"; exit 5");
+    world.write(
+        "shell.sh",
+        "set -m; \"$BULLA\" exec -i hybrid.key prod/db=sealed.yaml -- /bin/sh child.sh; echo \"first $?\"; fg; echo \"second $?\"",
+    );
+    let mut terminal = Terminal::start(&world, &["bash", "--norc", "shell.sh"]);
+    terminal.expect("ready").send("\u{1a}").expect("first 148").send("line\n").expect("second 5");
+    assert!(terminal.end().1.contains("got line"));
+    // It stops itself alone: then we stop too, for the shell to see.
+    world.write("child.sh", "kill -STOP $$; exit 6");
+    let mut terminal = Terminal::start(&world, &["bash", "--norc", "shell.sh"]);
+    terminal.expect("first 147").expect("second 6");
+    terminal.end();
+}
+
+/// `bulla exec` with pipes, around a script that says when it is ready.
+fn piped(world: &World, script: &str, flags: &[&str]) -> Child {
+    let mut command = Command::new(BULLA);
+    command.args(["exec", "-i", "hybrid.key"]).args(flags).args(["prod/db=sealed.yaml", "--", "/bin/sh", "-c", script]);
+    command.current_dir(world.path("")).env_remove("USER").env("HOME", world.path("")).env("TMPDIR", world.path(""));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn wait_for(child: &mut Child, word: &str) {
+    let mut seen = Vec::new();
+    let stdout = child.stdout.as_mut().unwrap();
+    while !String::from_utf8_lossy(&seen).contains(word) {
+        let mut byte = [0];
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{word} does not come");
+        seen.push(byte[0]);
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn signals_are_passed_on() {
+    let world = world();
+    for (name, number) in
+        [("TERM", Signal::TERM), ("INT", Signal::INT), ("HUP", Signal::HUP), ("QUIT", Signal::QUIT), ("USR1", Signal::USR1)]
+    {
+        let mut child = piped(&world, &format!("trap 'echo got; exit 7' {name}; echo ready; while :; do sleep 0.01; done"), &[]);
+        wait_for(&mut child, "ready");
+        signal(&child, number);
+        wait_for(&mut child, "got");
+        assert_eq!(child.wait().unwrap().code(), Some(7), "{name}");
+    }
+    let mut child = piped(&world, "trap '' TERM; echo ready; read -r line; exit 6", &[]);
+    wait_for(&mut child, "ready");
+    signal(&child, Signal::TERM);
+    child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6), "the command ignores it, and so do we");
+}
+
+/// As with `nohup`.
+#[test]
+fn what_was_ignored_stays_ignored() {
+    let world = world();
+    let script = "trap '' HUP; exec \"$BULLA\" exec -i hybrid.key prod/db=sealed.yaml -- /bin/sh -c 'kill -HUP $$; kill -HUP $PPID; exit 4'";
+    let status =
+        Command::new("/bin/sh").args(["-c", script]).current_dir(world.path("")).env_remove("USER").env("BULLA", BULLA).status();
+    assert_eq!(status.unwrap().code(), Some(4));
+}
+
+/// A process that the command leaves behind holds its output open; nobody waits for it.
+#[test]
+fn what_is_left_behind_is_not_waited_for() {
+    let world = world();
+    let args = [
+        "exec",
+        "-i",
+        "hybrid.key",
+        "prod/db=sealed.yaml",
+        "--",
+        "/bin/sh",
+        "-c",
+        "sleep 600 & echo $! > pid; echo \"early $PASSWORD\"; exit 4",
+    ];
+    let outcome = world.bulla(&args).partly().exits(4);
+    assert_eq!(outcome.text(), "early ***\n");
+    let pid = Pid::from_raw(world.read("pid").trim().parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).expect("it is still there");
+}
+
+#[test]
+fn a_command_that_closes_its_output() {
+    let world = world();
+    assert_eq!(Terminal::exec(&world, "exec >&- 2>&-; sleep 0.05; exit 5").end(), (Some(5), String::new()));
+}
+
+/// As a pipe without us: whoever writes to nobody is ended by SIGPIPE.
+#[test]
+fn output_that_nobody_reads() {
+    let world = world();
+    let mut child = piped(&world, "echo ready; while :; do echo more || exit 9; done", &[]);
+    wait_for(&mut child, "ready");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
+/// `just bench-redact` does it with 1 GiB, optimised.
+#[test]
+fn much_output_is_complete() {
+    let world = world();
+    let script = "head -c 33554432 /dev/zero | tr '\\0' 'b'; printf '%s' \"$PASSWORD\"; head -c 33554432 /dev/zero";
+    let args = ["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", script];
+    let output = world.bulla(&args).works().stdout;
+    assert!(output.len() == 2 * 33_554_432 + 3 && output[33_554_432..].starts_with(b"***\0"), "{}", output.len());
+}
+
+/// Also one that has read no line before it is killed. Memory is looked at after every other end.
+#[test]
+fn files_go_whatever_ends_us() {
+    let world = world();
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let flags = ["--as-files", "--files-in", memory.path().to_str().unwrap()];
+    for end in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+        let mut child = piped(&world, "test -s \"$PASSWORD_FILE\" && echo ready; exec sleep 600", &flags);
+        wait_for(&mut child, "ready");
+        assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 1);
+        signal(&child, end);
+        assert_eq!(child.wait().unwrap().code(), Some(128 + end.as_raw()));
+        assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0, "{end:?}");
+    }
+}
+
+/// SIGKILL at any moment: nothing on the disk, whatever is left in memory.
+#[test]
+fn a_kill_leaves_nothing_on_a_disk() {
+    let world = world();
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let flags = ["--as-files", "--files-in", memory.path().to_str().unwrap()];
+    let mut with_files = 0;
+    for delay in 0..40 {
+        let mut child = piped(&world, "cat \"$PASSWORD_FILE\"; exec sleep 1", &flags);
+        thread::sleep(Duration::from_millis(delay));
+        signal(&child, Signal::KILL);
+        child.wait().unwrap();
+        with_files += fs::read_dir(memory.path()).unwrap().count();
+        fs::read_dir(memory.path()).unwrap().for_each(|left| fs::remove_dir_all(left.unwrap().path()).unwrap());
+        no_plaintext_below(&world.path(""));
+    }
+    assert!(with_files > 0, "no kill came late enough");
+}
+
+fn no_plaintext_below(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            no_plaintext_below(&path);
+        } else {
+            assert_eq!(canary::trace(&fs::read(&path).unwrap()), None, "{}", path.display());
+        }
+    }
+}

@@ -1,15 +1,25 @@
 //! The commands, one file each.
 
 mod completions;
+mod create;
+mod doctor;
+mod earlier;
+mod edit;
+mod git;
+mod init;
 mod inspect;
+mod items;
 mod keygen;
 mod keys;
 mod man;
 mod recipients;
 mod rewrap;
 mod seal;
+mod sealed_object;
+mod sealing;
 mod set;
 mod unseal;
+mod unset;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -31,12 +41,20 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration from what is found here
+    Init(init::Args),
     /// Make a private key, or print the public half of one
     Keygen(keygen::Args),
+    /// Make a new SealedSecret of values at hand
+    Create(create::Args),
     /// Turn Secrets into SealedSecrets
     Seal(seal::Args),
     /// Change or add items of a sealed file, with public keys only
     Set(set::Args),
+    /// Edit the items of a sealed file in an editor; without a private key values are placeholders
+    Edit(edit::Args),
+    /// Take items out of a sealed file, without any key
+    Unset(unset::Args),
     /// Open SealedSecrets offline, with a private key
     Unseal(unseal::Args),
     /// Show scope, keys and dates of sealed values, without any key
@@ -47,6 +65,10 @@ pub enum Command {
     Rewrap(rewrap::Args),
     /// Look after the sealing keys of a cluster
     Keys(keys::Args),
+    /// Say what is set up here, and which rule a path has
+    Doctor(doctor::Args),
+    /// Make Git treat sealed files well: hook, diff, merge
+    Git(git::Args),
     /// Print shell completions
     Completions(completions::Args),
     /// Print or write the man pages
@@ -56,14 +78,20 @@ pub enum Command {
 /// Runs one command.
 pub fn run(command: &Command) -> Result<(), Error> {
     match command {
+        Command::Init(args) => init::run(args),
         Command::Keygen(args) => keygen::run(args),
+        Command::Create(args) => create::run(args),
         Command::Seal(args) => seal::run(args),
         Command::Set(args) => set::run(args),
+        Command::Edit(args) => edit::run(args),
+        Command::Unset(args) => unset::run(args),
         Command::Unseal(args) => unseal::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Recipients(args) => recipients::run(args),
         Command::Rewrap(args) => rewrap::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Git(args) => git::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -144,6 +144,7 @@ impl World {
             partly: false,
             any_order: false,
             message: Message::Ours,
+            env: Vec::new(),
         }
     }
 
@@ -178,6 +179,7 @@ fn entries(root: &Path, folder: &Path, found: &mut BTreeMap<String, Entry>) {
 }
 
 /// A command line that has not run yet.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of its own")]
 pub(crate) struct Run<'w> {
     world: &'w World,
     args: Vec<String>,
@@ -189,6 +191,7 @@ pub(crate) struct Run<'w> {
     partly: bool,
     any_order: bool,
     message: Message,
+    env: Vec<(String, String)>,
 }
 
 /// Whose words a refusal is in.
@@ -205,6 +208,18 @@ impl Run<'_> {
     pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = Some(bytes.as_ref().to_vec());
         self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets it find programs, `git` above all, and gives that no configuration but the repository's.
+    pub(crate) fn with_programs(self) -> Self {
+        let path = std::env::var("PATH").unwrap();
+        self.env("PATH", &path).env("GIT_CONFIG_NOSYSTEM", "1")
     }
 
     /// Sends standard output to a device.
@@ -311,6 +326,7 @@ impl Run<'_> {
         }
         command.current_dir(self.world.folder.path()).env_clear();
         command.env("HOME", self.world.folder.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let to = |path: &Option<PathBuf>| {
             path.as_ref().map_or_else(Stdio::piped, |path| File::options().write(true).open(path).unwrap().into())
         };

@@ -37,6 +37,10 @@ generate:
 bench-value:
     cargo run --release --quiet -p bulla-tests --bin bench -- value
 
+# Change one item of a file: `bulla set` and `kubeseal --merge-into` side by side
+bench-edit:
+    cargo run --release --quiet -p bulla-tests --bin bench -- edit
+
 # Rewrap a repository, offline and through a cluster, and reconcile under a flood of rewrap requests
 bench-keys:
     cargo run --release --quiet -p bulla-tests --bin bench -- keys

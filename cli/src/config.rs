@@ -10,6 +10,7 @@ use bulla_shared::binding::ScopeKind;
 use bulla_shared::names::Namespace;
 use bulla_shared::recipients::RecipientsFile;
 use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cluster::sealing_keys::announced_key;
@@ -19,47 +20,78 @@ use crate::keys::recipients_file;
 /// Name of the file.
 pub const FILE: &str = ".bulla.yaml";
 
+/// Where its JSON Schema is kept beside it, for editors.
+pub const SCHEMA: &str = ".bulla/config.schema.json";
+
 const MAX_BYTES: u64 = 256 * 1024;
 
-#[derive(Debug, Deserialize)]
+/// To whom the secrets of a path are sealed, by whoever works below the folder of this file.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = ".bulla.yaml")]
 struct Manifest {
+    /// Version of this form.
+    #[schemars(extend("const" = 1))]
     version: u32,
+    /// Places that open values, by a name of your choice.
     targets: BTreeMap<String, Target>,
+    /// Recipients file that is added to every value; its keys are of the same kind as those of the targets.
     #[serde(default)]
     recovery: Option<PathBuf>,
+    /// The first rule whose path matches counts.
     #[serde(default)]
     rules: Vec<Rule>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A place that opens values; one of both fields at least.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Target {
+    /// Committed file of its public keys, relative to this file.
     #[serde(default)]
     recipients: Option<PathBuf>,
+    /// Context of its cluster in the kubeconfig.
     #[serde(default)]
     context: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What holds for files of a path.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Rule {
+    /// Glob relative to this file: * stays in its folder, ** does not.
     path: String,
+    /// Names of targets.
+    #[schemars(length(min = 1))]
     targets: Vec<String>,
+    /// Namespace of Secrets that name none.
     #[serde(default)]
     namespace: Option<String>,
+    /// What values are bound to.
     #[serde(default)]
     scope: Option<Scope>,
+    /// When values are due for rotation, such as 90d.
     #[serde(default)]
+    #[schemars(regex(pattern = "^[0-9]+d$"))]
     rotate_after: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Scope {
+    /// Namespace, name and item.
     Strict,
+    /// The namespace.
     Namespace,
+    /// Nothing.
     Cluster,
+}
+
+/// The JSON Schema of the file.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Manifest);
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
 }
 
 /// A configuration, checked: every rule names targets that are there.
@@ -138,14 +170,25 @@ impl Config {
         Ok(Self { folder: folder.to_owned(), manifest, globs })
     }
 
-    /// What the first matching rule says about `file`, a path that need not exist yet.
-    pub fn rule_for(&self, file: &Path) -> Result<Choice, Error> {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// The first rule whose path matches: its number from 1, and that path.
+    pub fn rule_number(&self, file: &Path) -> Result<Option<(usize, &str)>, Error> {
         let absolute = std::path::absolute(file).map_err(|error| Error::new(Kind::Io, "cannot resolve a path").cause(error))?;
         let absolute = without_parents(&absolute);
         let inside = absolute.strip_prefix(&self.folder).ok();
         let found = self.globs.iter().position(|glob| inside.is_some_and(|path| glob.is_match(path)));
-        let rule = found.map(|index| &self.manifest.rules[index]).ok_or_else(|| {
-            Error::new(Kind::Configuration, format!("no rule of {} is for {}", self.folder.join(FILE).display(), file.display()))
+        Ok(found.map(|index| (index + 1, self.manifest.rules[index].path.as_str())))
+    }
+
+    /// What the first matching rule says about `file`, a path that need not exist yet.
+    pub fn rule_for(&self, file: &Path) -> Result<Choice, Error> {
+        let rule = self.rule_number(file)?.map(|(number, _)| &self.manifest.rules[number - 1]).ok_or_else(|| {
+            Error::new(Kind::Configuration, format!("no rule of {} is for {}", self.path().display(), file.display()))
                 .hint("add a rule, or name targets with -t or recipients with -r or -R")
         })?;
         Ok(choice(rule).expect("rules were checked when they were read"))
@@ -176,7 +219,7 @@ impl Config {
     fn find_target(&self, name: &str) -> Result<&Target, Error> {
         self.manifest.targets.get(name).ok_or_else(|| {
             let known: Vec<_> = self.targets().collect();
-            let has = format!("{} has: {}", self.folder.join(FILE).display(), known.join(", "));
+            let has = format!("{} has: {}", self.path().display(), known.join(", "));
             Error::new(Kind::Configuration, format!("there is no target {name}")).hint(has)
         })
     }

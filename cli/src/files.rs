@@ -28,6 +28,15 @@ impl Input {
         if path == Path::new("-") { Self::Stdin } else { Self::File(path.to_owned()) }
     }
 
+    /// Its path, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     /// How messages name it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -134,6 +143,14 @@ pub fn replace_if_still(path: &Path, before: &[u8], after: &[u8]) -> Result<(), 
     if let Ok((now, permissions, path)) = whole
         && now == before
     {
+        if before == after {
+            return Ok(());
+        }
+        if permissions.readonly() {
+            return Err(Error::new(Kind::Io, format!("cannot write {}", path.display()))
+                .cause("it is read-only")
+                .hint("it is as it was; chmod u+w makes it writable, if it may be changed"));
+        }
         return swap(&path, after, Some(permissions), Access::Default).map_err(|error| write_error(&path, &error));
     }
     Err(Error::new(Kind::Io, format!("cannot write {}", path.display()))

@@ -2,12 +2,15 @@
 //!
 //! One file per command in [`commands`]; `exec` has rooms of its own: [`source`], [`exec`], [`redact`], [`masks`]. What they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
 //! values, [`keys`] reads recipients and identities, [`passphrase`] asks for what must not be shown, [`config`] finds the rule for a file,
-//! [`cluster`] asks the API server, [`opened`] opens, [`sealed_file`] edits values in place, [`target`] says which keys they should be under, [`json`] and
-//! [`yaml`] write, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
+//! [`cluster`] asks the API server, [`opened`] opens, [`sealed_file`] edits values in place, [`editor`] shows a text to its user, [`target`] says
+//! which keys values should be under, [`json`], [`yaml`] and [`diff`] write, [`walk`] and [`files`] find, read and write, [`error`] is how it ends
+//! when it goes wrong.
 
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod diff;
+pub mod editor;
 pub mod error;
 #[cfg(unix)]
 pub mod exec;

@@ -1,4 +1,4 @@
-//! The committed man pages are those of the commands. `BULLA_UPDATE=1 cargo test -p bulla-cli --test generated` writes them.
+//! The committed man pages are those of the commands, and the schema of `.bulla.yaml` is that of its types. `BULLA_UPDATE=1 cargo test -p bulla-cli --test generated` writes them.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::collections::BTreeSet;
@@ -39,6 +39,16 @@ fn man_pages_are_generated_from_the_commands() {
             assert!(fresh.path().join(format!("{}.1", name.replace('\\', ""))).is_file(), "{name}");
         }
     }
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_generated_from_its_types() {
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.schema.json");
+    let fresh = bulla_cli::config::schema();
+    if env::var_os("BULLA_UPDATE").is_some() {
+        fs::write(&committed, &fresh).unwrap();
+    }
+    assert!(fs::read_to_string(committed).unwrap() == fresh, "docs/config.schema.json is stale: run `just generate`");
 }
 
 fn names(command: &clap::Command, name: &str, found: &mut BTreeSet<String>) {

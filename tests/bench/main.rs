@@ -1,4 +1,5 @@
 //! `just bench-value`: what one value and one command cost, beside Go's `age` and beside `kubeseal`, in one table.
+//! `just bench-edit`: what changing one item of a file costs as a whole command.
 //! `just bench-keys`: what rewrapping a repository costs, and what a flood of requests for it does to others.
 //!
 //! | file | idea |
@@ -9,7 +10,7 @@
 //! | `hostile.rs` | how long a refusal takes |
 //! | `rewrap.rs` | a repository of 1,000 files, offline and through a cluster |
 //! | `flood.rs` | reconciling while rewrap requests flood in |
-//! | `process.rs` | the whole `bulla seal` against `kubeseal`: time and memory |
+//! | `process.rs` | the whole `bulla seal` and `bulla set` against `kubeseal`: time and memory |
 //! | `table.rs` | rows, ratios, goals |
 //!
 //! Figures of one machine say little, so that everything is compared with something measured in the same minute.
@@ -31,14 +32,15 @@ use table::Table;
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value or just bench-keys");
+        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value, bench-edit or bench-keys");
         return ExitCode::FAILURE;
     }
     match std::env::args().nth(1).as_deref() {
         Some("value") => value(),
+        Some("edit") => edit(),
         Some("keys") => keys(),
         _ => {
-            eprintln!("which? run: just bench-value or just bench-keys");
+            eprintln!("which? run: just bench-value, bench-edit or bench-keys");
             return ExitCode::FAILURE;
         }
     }
@@ -52,7 +54,14 @@ fn value() {
     let mut table = Table::default();
     value::run(&mut table, &mut peer);
     hostile::run(&mut table);
-    process::run(&mut table);
+    process::seal(&mut table);
+    print!("{table}");
+}
+
+fn edit() {
+    head(&version(bulla_control_plane::tools::kubeseal().unwrap(), &["--version"]));
+    let mut table = Table::default();
+    process::set(&mut table);
     print!("{table}");
 }
 

@@ -2,6 +2,7 @@
 //!
 //! All calls block. Nothing here prints an answer of the API server about a Secret.
 
+pub mod live;
 pub mod private_keys;
 pub mod rewrap;
 pub mod sealing_keys;

@@ -1,17 +1,27 @@
 //! The commands, one file each.
 
 mod completions;
+mod create;
+mod doctor;
+mod earlier;
+mod edit;
 #[cfg(unix)]
 mod exec;
+mod git;
+mod init;
 mod inspect;
+mod items;
 mod keygen;
 mod keys;
 mod man;
 mod recipients;
 mod rewrap;
 mod seal;
+mod sealed_object;
+mod sealing;
 mod set;
 mod unseal;
+mod unset;
 mod values;
 
 use std::process::ExitCode;
@@ -35,12 +45,20 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration from what is found here
+    Init(init::Args),
     /// Make a private key, or print the public half of one
     Keygen(keygen::Args),
+    /// Make a new SealedSecret of values at hand
+    Create(create::Args),
     /// Turn Secrets into SealedSecrets
     Seal(seal::Args),
     /// Change or add items of a sealed file, with public keys only
     Set(set::Args),
+    /// Edit the items of a sealed file in an editor; without a private key values are placeholders
+    Edit(edit::Args),
+    /// Take items out of a sealed file, without any key
+    Unset(unset::Args),
     /// Open SealedSecrets offline, with a private key
     Unseal(unseal::Args),
     /// Run a command with opened values, its output redacted
@@ -54,6 +72,10 @@ pub enum Command {
     Rewrap(rewrap::Args),
     /// Look after the sealing keys of a cluster
     Keys(keys::Args),
+    /// Say what is set up here, and which rule a path has
+    Doctor(doctor::Args),
+    /// Make Git treat sealed files well: hook, diff, merge
+    Git(git::Args),
     /// Print shell completions
     Completions(completions::Args),
     /// Print or write the man pages
@@ -65,14 +87,20 @@ pub fn run(command: &Command) -> Result<ExitCode, Error> {
     match command {
         #[cfg(unix)]
         Command::Exec(args) => return exec::run(args),
+        Command::Init(args) => init::run(args),
         Command::Keygen(args) => keygen::run(args),
+        Command::Create(args) => create::run(args),
         Command::Seal(args) => seal::run(args),
         Command::Set(args) => set::run(args),
+        Command::Edit(args) => edit::run(args),
+        Command::Unset(args) => unset::run(args),
         Command::Unseal(args) => unseal::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Recipients(args) => recipients::run(args),
         Command::Rewrap(args) => rewrap::run(args),
         Command::Keys(args) => keys::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Git(args) => git::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -73,10 +73,16 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn print(args: &Args) -> Result<(), Error> {
-    let cluster = args.context.connect()?;
-    let published = Published::of(&cluster)?;
-    note(format!("recipients of context {}", cluster.context));
-    files::write(None, published.edit("").as_bytes(), Access::Default)
+    let (context, text) = published(args.context.context.as_deref())?;
+    note(format!("recipients of context {context}"));
+    files::write(None, text.as_bytes(), Access::Default)
+}
+
+/// The context asked, and a new recipients file of what it publishes.
+pub(super) fn published(context: Option<&str>) -> Result<(String, String), Error> {
+    let cluster = Cluster::connect(context, CONTEXT)?;
+    let text = Published::of(&cluster)?.edit("");
+    Ok((cluster.context, text))
 }
 
 /// Whether the file is as the cluster is, after it was written if that was asked for.

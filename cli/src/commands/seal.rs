@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use bulla_shared::age::Recipient;
-use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::{ConvertError, MAX_CLIENT_APPLY, SealOptions, object_size};
 use bulla_shared::names::{Namespace, ObjectName};
-use bulla_shared::sealed::Recipients;
-use jiff::Timestamp;
+use bulla_shared::resources::sealed_secret::SealedSecret;
 use zeroize::Zeroizing;
 
-use super::values::{Scope, due};
+use super::earlier::{Earlier, Witness};
+use super::sealing::SealingArgs;
 use crate::cluster::sealing_keys::announced_key;
-use crate::config::{self, Choice, Config};
+use crate::cluster::{CONTEXT, Cluster};
+use crate::config::Config;
 use crate::error::{Error, Kind, warn};
 use crate::files::{self, Access, Input, STDIN};
-use crate::keys::{self, RecipientArgs};
+use crate::keys::all_identities;
 use crate::manifest::{
     Document, DocumentKind, Expected, Layout, ManifestError, Secrets, decode, find_secrets, parse, reindent, splice,
     verify_splice,
@@ -25,21 +25,13 @@ use crate::yaml::to_yaml;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bulla seal -R prod.recipients secret.yaml -o sealed.yaml\n  \
-    kubectl create secret generic db -n prod --from-file=password --dry-run=client -o yaml | bulla seal -r age1pq1… > db.yaml")]
+    kubectl create secret generic db -n prod --from-file=password --dry-run=client -o yaml | bulla seal -r age1pq1… > db.yaml\n\n\
+    Without flags the recipients are those of the rule for the file; where there is no .bulla.yaml, the newest key of the current context.")]
 pub struct Args {
     /// Manifests with Secrets, YAML or JSON; standard input without any, or for -
     files: Vec<PathBuf>,
     #[command(flatten)]
-    recipients: RecipientArgs,
-    /// Context of the kubeconfig whose newest key to seal to [default: the current one, if nothing else names recipients]
-    #[arg(long, conflicts_with_all = ["recipients", "recipient_files"])]
-    context: Option<String>,
-    /// Target of .bulla.yaml to seal to; may be repeated [default: those of the rule for the file]
-    #[arg(short, long = "target", value_name = "NAME", conflicts_with_all = ["recipients", "recipient_files", "context"])]
-    targets: Vec<String>,
-    /// What each value is bound to [default: strict, or what the rule for the file says]
-    #[arg(long, value_enum)]
-    scope: Option<Scope>,
+    sealing: SealingArgs,
     /// Namespace of Secrets that name none
     #[arg(short, long)]
     namespace: Option<String>,
@@ -52,9 +44,21 @@ pub struct Args {
     /// Replace each file by its sealed form
     #[arg(long, requires = "files")]
     in_place: bool,
-    /// Days after which the values are due for rotation, such as 90d
-    #[arg(long, value_name = "DAYS", value_parser = config::days)]
-    rotate_after: Option<i32>,
+    /// File with private keys, to tell which values have not changed: they keep their ciphertext and scope; may be repeated
+    #[arg(short, long = "identity", value_name = "FILE")]
+    identities: Vec<PathBuf>,
+    /// Tell it by the live Secret of this context (the current one without a name), read with your own rights
+    #[arg(long, value_name = "CONTEXT", num_args = 0..=1, default_missing_value = "")]
+    keep_live: Option<String>,
+}
+
+/// How the Secrets of one input are sealed.
+struct Job<'a> {
+    options: SealOptions<'a>,
+    overrides: Overrides<'a>,
+    earlier: Earlier<'a>,
+    /// The command line says what values are bound to.
+    scope_is_asked: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
@@ -71,23 +75,25 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let namespace = name::<Namespace>(args.namespace.as_ref(), "--namespace")?;
     let name = name::<ObjectName>(args.name.as_ref(), "--name")?;
-    let flags = from_flags(args)?;
-    let now = Timestamp::now();
-    let mut to_current_context = None;
+    let sealer = args.sealing.read()?;
+    let witness = args.witness()?;
+    let mut current_context = None;
     // All is sealed before anything is written: one bad file leaves every file as it was.
     let mut sealed = Vec::new();
     for input in inputs {
-        let Resolved { recipients, choice } = resolve(args, &flags, &input, &mut to_current_context)?;
-        let rotate_after = args.rotate_after.or(choice.rotate_after);
+        let sealing = sealer.of(committed(args, &input), |config| of_current_context(config, &mut current_context))?;
         let options = SealOptions {
-            scope: args.scope.map(ScopeKind::from).or(choice.scope).unwrap_or_default(),
-            recipients: &recipients,
-            now,
-            rotate_by: rotate_after.map(|days| due(now, days)),
+            scope: sealing.scope.or(sealing.rule.scope).unwrap_or_default(),
+            recipients: &sealing.recipients,
+            now: sealing.now,
+            rotate_by: sealing.rotate_by,
         };
         let overrides =
-            Overrides { namespace: namespace.as_ref(), default_namespace: choice.namespace.as_ref(), name: name.as_ref() };
-        let text = seal_input(&input, &options, overrides)?;
+            Overrides { namespace: namespace.as_ref(), default_namespace: sealing.rule.namespace.as_ref(), name: name.as_ref() };
+        let in_place = input.path().filter(|_| args.in_place);
+        let earlier = Earlier::read(args.output.as_deref(), in_place, &witness)?;
+        let job = Job { options, overrides, earlier, scope_is_asked: sealing.scope.is_some() };
+        let text = seal_input(&input, &job)?;
         sealed.push((input, text));
     }
     if args.in_place {
@@ -102,6 +108,15 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     files::write(args.output.as_deref(), join(&texts).as_bytes(), Access::Default)
 }
 
+impl Args {
+    fn witness(&self) -> Result<Witness, Error> {
+        let ring = all_identities(&self.identities)?.into_iter().collect();
+        let context = self.keep_live.as_deref().map(|context| Some(context).filter(|context| !context.is_empty()));
+        let cluster = context.map(|context| Cluster::connect(context, CONTEXT)).transpose()?;
+        Ok(Witness { ring, cluster })
+    }
+}
+
 fn name<T: std::str::FromStr<Err = bulla_shared::names::NameError>>(
     text: Option<&String>,
     flag: &str,
@@ -111,59 +126,24 @@ fn name<T: std::str::FromStr<Err = bulla_shared::names::NameError>>(
         .map_err(|error| Error::new(Kind::Usage, format!("cannot use {flag}")).cause(error).hint(NAME_HINT))
 }
 
-struct Resolved {
-    recipients: Recipients,
-    choice: Choice,
-}
-
-/// What the command line names; read once, since a recipients file may be standard input.
-fn from_flags(args: &Args) -> Result<Vec<Recipient>, Error> {
-    match &args.context {
-        Some(context) => Ok(vec![announced_key(Some(context))?]),
-        None => args.recipients.read(),
+/// The newest key of the current context, which is named and asked for once: only where there is no configuration either.
+pub(super) fn of_current_context(
+    config: Option<&Config>,
+    asked: &mut Option<Recipient>,
+) -> Result<Option<Vec<Recipient>>, Error> {
+    if config.is_some() {
+        return Ok(None);
     }
-}
-
-/// Flags, else `.bulla.yaml`, else the newest key of the current context, which is named (and asked for once).
-fn resolve(
-    args: &Args,
-    flags: &[Recipient],
-    input: &Input,
-    to_current_context: &mut Option<Recipient>,
-) -> Result<Resolved, Error> {
-    let mut choice = Choice::default();
-    let mut given = flags.to_vec();
-    if given.is_empty() {
-        let config = Config::here()?;
-        match (config, args.targets.as_slice()) {
-            (Some(config), []) => {
-                choice = config.rule_for(committed(args, input)?)?;
-                given = config.recipients(&choice.targets)?;
-            }
-            (Some(config), targets) => given = config.recipients(targets)?,
-            (None, []) => {
-                let recipient = match to_current_context.take() {
-                    Some(recipient) => recipient,
-                    None => announced_key(None)?,
-                };
-                given.push(to_current_context.insert(recipient).clone());
-            }
-            (None, _) => {
-                return Err(Config::missing().hint("targets are named there; name recipients with -r or -R"));
-            }
-        }
-    }
-    let recipients = keys::together(given)?;
-    Ok(Resolved { recipients, choice })
+    let recipient = asked.take().map_or_else(|| announced_key(None), Ok)?;
+    Ok(Some(vec![asked.insert(recipient).clone()]))
 }
 
 /// The path that a rule is looked up for: that of the file which will hold the ciphertext.
-fn committed<'a>(args: &'a Args, input: &'a Input) -> Result<&'a Path, Error> {
+fn committed<'a>(args: &'a Args, input: &'a Input) -> Option<&'a Path> {
     match (&args.output, input) {
-        (Some(output), _) if output != Path::new("-") => Ok(output),
-        (_, Input::File(path)) => Ok(path),
-        (_, Input::Stdin) => Err(Error::new(Kind::Configuration, "no rule can be looked up for standard input")
-            .hint("name the file to write with -o, a target with -t, or recipients with -r or -R")),
+        (Some(output), _) if output != Path::new("-") => Some(output),
+        (_, Input::File(path)) => Some(path),
+        (_, Input::Stdin) => None,
     }
 }
 
@@ -184,7 +164,7 @@ fn join(texts: &[Zeroizing<String>]) -> Zeroizing<String> {
     all
 }
 
-fn seal_input(input: &Input, options: &SealOptions<'_>, overrides: Overrides<'_>) -> Result<Zeroizing<String>, Error> {
+fn seal_input(input: &Input, job: &Job<'_>) -> Result<Zeroizing<String>, Error> {
     let name = input.name();
     let bytes = input.read("manifests")?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -201,7 +181,7 @@ fn seal_input(input: &Input, options: &SealOptions<'_>, overrides: Overrides<'_>
     for document in &documents {
         let secrets = find_secrets(document).map_err(refused)?;
         kinds.push(secrets.kind);
-        seal_document(&name, document, &secrets, options, overrides, &mut edits, &mut expected)?;
+        seal_document(&name, document, &secrets, job, &mut edits, &mut expected)?;
     }
     if edits.is_empty() {
         return Err(nothing_to_seal(&name, &kinds));
@@ -215,8 +195,7 @@ fn seal_document(
     name: &str,
     document: &Document<'_>,
     secrets: &Secrets<'_>,
-    options: &SealOptions<'_>,
-    overrides: Overrides<'_>,
+    job: &Job<'_>,
     edits: &mut Vec<(std::ops::Range<usize>, String)>,
     expected: &mut Vec<Expected>,
 ) -> Result<(), Error> {
@@ -228,15 +207,10 @@ fn seal_document(
         edits.push((span.clone(), format!("{quote}List{quote}")));
     }
     for found in &secrets.found {
-        let plain = plain::read(name, document, found.node, overrides)?;
-        let sealed = plain.seal(options).map_err(|error| convert_error(name, document, found.node, &error))?;
-        let size = object_size(&sealed);
-        if size > MAX_CLIENT_APPLY {
-            warn(format!(
-                "{}: the SealedSecret has {size} bytes; kubectl apply without --server-side takes at most {MAX_CLIENT_APPLY}",
-                plain.name
-            ));
-        }
+        let plain = plain::read(name, document, found.node, job.overrides)?;
+        let mut sealed = plain.seal(&job.options).map_err(|error| convert_error(name, document, found.node, &error))?;
+        job.earlier.keep(&plain, &job.options, job.scope_is_asked, &mut sealed)?;
+        warn_of_size(&plain.name, &sealed);
         let value = serde_json::to_value(&sealed).map_err(|_| Error::new(Kind::Bug, "cannot write JSON"))?;
         let text = match &found.layout {
             Layout::Block => reindent(&to_yaml(&sealed)?, found.column, document.source().line_ending()),
@@ -253,22 +227,36 @@ fn manifest_error(name: &str, error: &ManifestError) -> Error {
     Error::new(Kind::Usage, format!("cannot read {name}")).cause(error).hint(error.hint())
 }
 
+/// Says where an object needs server-side apply.
+pub(super) fn warn_of_size(name: &ObjectName, sealed: &SealedSecret) {
+    let size = object_size(sealed);
+    if size > MAX_CLIENT_APPLY {
+        warn(format!(
+            "{name}: the SealedSecret has {size} bytes; kubectl apply without --server-side takes at most {MAX_CLIENT_APPLY}"
+        ));
+    }
+}
+
 fn convert_error(name: &str, document: &Document<'_>, node: &crate::manifest::Node, error: &ConvertError) -> Error {
-    let hint = match error {
-        ConvertError::NoNamespace(scope) => {
-            format!(
-                "add metadata.namespace, or run: bulla seal --scope {scope} -n NAMESPACE{}",
-                if name == STDIN { String::new() } else { format!(" {name}") }
-            )
-        }
-        ConvertError::NoItems => "add data or stringData".to_owned(),
-        ConvertError::TooManyItems | ConvertError::TooLarge(_) => "split it into several Secrets".to_owned(),
-        ConvertError::Seal(..) => "a Secret holds at most 1 MiB; keep large files elsewhere and seal the key to them".to_owned(),
-        ConvertError::MintingType => "let the cluster make such Secrets itself".to_owned(),
-        _ => "see bulla seal --help".to_owned(),
-    };
+    let file = if name == STDIN { String::new() } else { format!(" {name}") };
+    let scope = if let ConvertError::NoNamespace(scope) = error { scope.as_str() } else { "strict" };
+    let no_namespace = format!("add metadata.namespace, or run: bulla seal --scope {scope} -n NAMESPACE{file}");
+    let hint = convert_hint(error, &no_namespace, "add data or stringData");
     let place = document.place(node);
     Error::new(Kind::Usage, format!("cannot seal {name}")).cause(format!("{place}: {error}")).hint(hint)
+}
+
+/// What to do about a Secret that is not sealed.
+pub(super) fn convert_hint(error: &ConvertError, no_namespace: &str, no_items: &str) -> String {
+    match error {
+        ConvertError::NoNamespace(_) => no_namespace,
+        ConvertError::NoItems => no_items,
+        ConvertError::TooManyItems | ConvertError::TooLarge(_) => "split it into several Secrets",
+        ConvertError::Seal(..) => "a Secret holds at most 1 MiB; keep large files elsewhere and seal the key to them",
+        ConvertError::MintingType => "let the cluster make such Secrets itself",
+        _ => "see --help",
+    }
+    .to_owned()
 }
 
 fn nothing_to_seal(name: &str, kinds: &[DocumentKind]) -> Error {

@@ -287,7 +287,7 @@ fn has_question_mark(text: &str, from: usize, to: usize) -> bool {
 }
 
 /// The bytes between two tokens that are neither space nor comment.
-fn gap(text: &str, from: usize, to: usize) -> impl Iterator<Item = (usize, u8)> {
+pub fn gap(text: &str, from: usize, to: usize) -> impl Iterator<Item = (usize, u8)> {
     let mut comment = false;
     text.as_bytes()[from..to].iter().enumerate().filter_map(move |(at, &byte)| {
         match byte {

@@ -22,13 +22,15 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use builder::gap as between_tokens;
 pub use classify::{DocumentKind, Layout, SecretSpan, Secrets, find_sealed, find_secrets};
 pub use decode::{LineEnding, Source, decode};
 pub use error::{ManifestError, Place, Reason};
 pub use layout::FlowLayout;
 pub use node::{Document, Kind, Node, Style, Tag};
 pub use parse::parse;
-pub use scalar::{Scalar, ScalarStyle, ScalarValue};
+pub use refuse::check_editable;
+pub use scalar::{Scalar, ScalarStyle, ScalarValue, is_plain_key};
 pub use splice::{reindent, splice};
 pub use verify::{Expected, verify_splice};
 

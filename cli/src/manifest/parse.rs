@@ -146,6 +146,9 @@ fn syntax(builder: &Builder<'_>, part: &Range<usize>, text: &str, error: &ScanEr
     let at = part.start + error.marker().byte_offset().unwrap_or(0);
     let reason = match error.kind() {
         ErrorKind::RecursionLimitExceeded => Reason::TooDeep,
+        _ if text.lines().any(|line| line.starts_with("<<<<<<< ")) => {
+            Reason::Syntax { what: "there are marks of a merge with conflicts in it", template: false }
+        }
         kind => Reason::Syntax { what: describe(kind), template: text.contains("{{") },
     };
     builder.refuse(at, reason)

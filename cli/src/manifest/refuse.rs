@@ -3,6 +3,7 @@
 //! Documents of other kinds pass through untouched and may contain all of it.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::error::{ManifestError, Reason};
 use super::node::{Document, Kind, Node, Style, Tag};
@@ -20,6 +21,22 @@ pub(super) fn check_secret(document: &Document<'_>, secret: &Node, referred: &Ha
         Some(anchor) => Err(document.refuse(alias_of(document, anchor).unwrap_or(secret), Reason::ReferredAnchor)),
         None => Ok(()),
     }
+}
+
+/// Refuses to edit the mapping at `span` where an alias repeats it or what it is part of, and where parsers read it differently.
+pub fn check_editable(document: &Document<'_>, span: &Range<usize>) -> Result<(), ManifestError> {
+    let Some(root) = document.root() else { return Ok(()) };
+    if let Some(node) = root.find(&mut |node| (node.span == *span).then_some(node)) {
+        check(document, node, false)?;
+    }
+    let mut anchors = HashSet::new();
+    root.find(&mut |node| {
+        let overlaps = node.span.start < span.end && span.start < node.span.end;
+        anchors.extend(node.anchor().filter(|_| overlaps));
+        None::<()>
+    });
+    let alias = root.find(&mut |node| matches!(node.kind(), Kind::Alias(anchor) if anchors.contains(anchor)).then_some(node));
+    alias.map_or(Ok(()), |alias| Err(document.refuse(alias, Reason::ReferredAnchor)))
 }
 
 fn alias_of<'d>(document: &'d Document<'_>, anchor: usize) -> Option<&'d Node> {

@@ -159,6 +159,13 @@ fn resolve(text: &str) -> ScalarValue<'_> {
     }
 }
 
+/// Whether the name of an item needs no quotes as a key: text to YAML 1.1 and 1.2, also to parsers that read dates and times.
+#[must_use]
+pub fn is_plain_key(name: &str) -> bool {
+    let first = name.strip_prefix('.').unwrap_or(name).chars().next();
+    first.is_some_and(|first| first.is_ascii_alphabetic() || first == '_') && matches!(resolve(name), ScalarValue::Text(_))
+}
+
 fn unsigned(text: &str) -> &str {
     text.strip_prefix(['+', '-']).unwrap_or(text)
 }
@@ -226,6 +233,19 @@ mod tests {
             .split(' ')
         {
             assert_eq!(plain(word), "text", "{word}");
+        }
+    }
+
+    #[test]
+    fn item_names_in_quotes_only_where_a_parser_would_err() {
+        for name in "a db tls.crt .dockerconfigjson _x A1 yes.pem e3 tls-key".split(' ') {
+            assert!(is_plain_key(name), "{name}");
+        }
+        for name in
+            "y N on Off yes null Null true FALSE 1.0 0123 0x1F 1e3 .5 ._5 .inf .nan 2026-11-23 1_000 - -1 -a --- 1password"
+                .split(' ')
+        {
+            assert!(!is_plain_key(name), "{name}");
         }
     }
 

@@ -179,6 +179,7 @@ fn entries(root: &Path, folder: &Path, found: &mut BTreeMap<String, Entry>) {
 }
 
 /// A command line that has not run yet.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of its own")]
 pub(crate) struct Run<'w> {
     world: &'w World,
     args: Vec<String>,
@@ -207,6 +208,12 @@ impl Run<'_> {
     pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = Some(bytes.as_ref().to_vec());
         self
+    }
+
+    /// Lets it find programs, `git` above all, and gives that no configuration but the repository's.
+    pub(crate) fn with_programs(self) -> Self {
+        let path = std::env::var("PATH").unwrap();
+        self.env("PATH", &path).env("GIT_CONFIG_NOSYSTEM", "1")
     }
 
     /// Sends standard output to a device.

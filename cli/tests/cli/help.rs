@@ -17,8 +17,10 @@ fn help_of_every_command() {
         world.bulla(&[&command, "--help"]).succeeds(&format!("help_{command}"));
     }
     let command = bulla_cli::commands::Cli::command();
-    for sub in command.find_subcommand("keys").unwrap().get_subcommands() {
-        world.bulla(&["keys", sub.get_name(), "--help"]).succeeds(&format!("help_keys_{}", sub.get_name()));
+    for group in ["git", "keys"] {
+        for sub in command.find_subcommand(group).unwrap().get_subcommands() {
+            world.bulla(&[group, sub.get_name(), "--help"]).succeeds(&format!("help_{group}_{}", sub.get_name()));
+        }
     }
 }
 
@@ -123,4 +125,14 @@ fn an_identity_that_does_not_parse_is_not_repeated() {
     for args in [&["keygen", identity.as_str()][..], &["seal", "--scope", &identity], &["completions", &identity], &[&identity]] {
         world.bulla(args).in_the_parsers_words().refused(2);
     }
+}
+
+/// kubectl runs what is called `kubectl-bulla` for `kubectl bulla`; a link is enough.
+#[test]
+fn as_a_plugin_of_kubectl() {
+    let world = World::new();
+    std::os::unix::fs::symlink(super::harness::BULLA, world.path("kubectl-bulla")).unwrap();
+    let mut plugin = std::process::Command::new(world.path("kubectl-bulla"));
+    let output = plugin.args(["keygen", "-y", "hybrid.key"]).current_dir(world.path("")).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), world.read("hybrid.recipients"));
 }

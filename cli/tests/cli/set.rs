@@ -97,6 +97,80 @@ fn refusals() {
     world.bulla(&set(&["db.yaml", "a/b"])).stdin(VALUE).fails(2, "set_item_name");
     world.bulla(&set(&["db.yaml", "--from-file", "a"])).fails(2, "set_from_file_without_item");
     world.bulla(&set(&["db.yaml", "--from-file", "a=db.yaml", "--from-file", "b=missing"])).fails(74, "set_missing_value");
-    world.bulla(&set(&["db.yaml"])).in_the_parsers_words().fails(2, "set_nothing");
+    world.bulla(&set(&["db.yaml"])).fails(2, "set_nothing");
+    world.bulla(&set(&["db.yaml", "a", "b"])).stdin(VALUE).fails(2, "set_several_from_stdin");
+    world.bulla(&set(&["db.yaml", "a", "--from-file", "a=db.yaml"])).stdin(VALUE).fails(2, "set_twice");
+    world.bulla(&set(&["two.yaml", "-n", "elsewhere", "a"])).stdin(VALUE).fails(2, "set_other_namespace");
+    world.write("env", format!("# c\nA=1\n{VALUE}\n"));
+    world.bulla(&set(&["db.yaml", "--from-env-file", "env"])).fails(2, "set_bad_env_file");
+    world.set_mode("db.yaml", 0o444);
+    world.bulla(&set(&["db.yaml", "password"])).stdin(VALUE).fails(74, "set_read_only");
     world.bulla(&set(&["db.yaml", "a"])).stdin(vec![b'x'; 1024 * 1024 + 1]).fails(2, "set_too_long");
+}
+
+#[test]
+fn a_dry_run_shows_the_change_and_makes_none() {
+    let world = world();
+    let before = world.read("db.yaml");
+    world.bulla(&set(&["db.yaml", "--dry-run", "password"])).stdin(VALUE).succeeds("set_dry_run");
+    assert_eq!(world.read("db.yaml"), before);
+}
+
+#[test]
+fn an_env_file_is_read_as_kubectl_does() {
+    let world = world();
+    world.write("env", format!("\u{feff}# comment\n\n  A={VALUE}\r\nB=\"quoted\" \nC=x=y\nD=\n"));
+    world.bulla(&set(&["db.yaml", "--from-env-file", "env"])).works();
+    let open =
+        |item: &str| world.bulla(&["unseal", "-i", "hybrid.key", "--item", item, "db.yaml"]).reveals().works().text().to_owned();
+    assert_eq!(["A", "B", "C", "D"].map(open), [VALUE, "\"quoted\" ", "x=y", ""]);
+}
+
+/// A namespace that a kustomization adds stands in the bindings of the values that are there.
+#[test]
+fn an_object_without_a_namespace_is_bound_as_its_values_are() {
+    let world = world();
+    world.write("base.yaml", world.read("db.yaml").replace(", namespace: prod", ""));
+    world.bulla(&set(&["base.yaml", "new"])).stdin(VALUE).works();
+    let shown = world.bulla(&["inspect", "base.yaml"]).works();
+    assert!(shown.text().contains("strict prod/db/new"), "{}", shown.text());
+    world.write(
+        "base.yaml",
+        manifest("db", &[("a", &sealed("hybrid", b"x", Scope::Cluster, None))]).replace(", namespace: prod", ""),
+    );
+    world.bulla(&set(&["base.yaml", "--scope", "strict", "b"])).stdin(VALUE).fails(2, "set_no_namespace");
+    world.bulla(&set(&["base.yaml", "--scope", "strict", "-n", "shop", "b"])).stdin(VALUE).works();
+    assert!(world.bulla(&["inspect", "base.yaml"]).works().text().contains("strict shop/db/b"));
+}
+
+#[test]
+fn files_that_cannot_be_edited_stay_as_they_are() {
+    let world = world();
+    let good = world.read("db.yaml");
+    let deep = format!("{good}---\na: {}{}\n", "[".repeat(80), "]".repeat(80));
+    let levels = "abcdefgh".chars().zip("bcdefghi".chars());
+    let level = |(one, two)| format!("{two}: &{two} [{}]\n", vec![format!("*{one}"); 9].join(", "));
+    let bomb = format!("---\na: &a [x, x, x, x, x, x, x, x, x]\n{}", levels.map(level).collect::<String>());
+    let twice = good.replace("    password:", "    user: x\n    password:");
+    for (bytes, cause) in [
+        ([good.as_bytes(), b"# \xff\n"].concat(), "the text is not UTF-8"),
+        (twice.into_bytes(), "the key is there twice"),
+        (good.replace("    user:", "\tuser:").into_bytes(), "a tab where only spaces may stand"),
+        (deep.into_bytes(), "nested deeper than 64 levels"),
+        (format!("{good}#{}\n", "x".repeat(100 * 1024 * 1024)).into_bytes(), "larger than 32 MiB"),
+        (good.replace("# kept\n", "# kept\u{2028}\n").into_bytes(), "U+2028"),
+        (good.replace("    user: ", "    user: *x # ").into_bytes(), "an alias whose anchor does not exist"),
+        ([b"\xff\xfe".to_vec(), good.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat(), "it is UTF-16"),
+    ] {
+        world.write("bad.yaml", bytes);
+        let outcome = world.bulla(&set(&["bad.yaml", "password"])).stdin(VALUE).refused(2);
+        assert!(outcome.stderr.contains(cause), "{cause}: {}", outcome.stderr);
+    }
+    // Aliases that multiply are never followed, and many documents are no matter.
+    let many = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n".repeat(10_000);
+    for more in [bomb, many] {
+        world.write("good.yaml", format!("{good}{more}"));
+        world.bulla(&set(&["good.yaml", "password"])).stdin(VALUE).works();
+        assert!(world.read("good.yaml").ends_with(&more));
+    }
 }

@@ -21,3 +21,40 @@ fn a_key_is_shown_once() {
     let outcome = world.bulla(&["keygen", "--algorithm", "x25519"]).on_terminal().works();
     assert!(outcome.stderr.contains("AGE-SECRET-KEY-1") && !outcome.stderr.contains("Public key:"), "{}", outcome.stderr);
 }
+
+/// Waits for the prompt, types, and gives what was on the screen.
+const TYPE: &str = "
+import os, pty, sys
+child, screen = pty.fork()
+if child == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+shown = b''
+typed = False
+while True:
+    try:
+        more = os.read(screen, 4096)
+    except OSError:
+        break
+    if not more:
+        break
+    shown += more
+    if b'Value of' in shown and not typed:
+        os.write(screen, sys.argv[1].encode() + b'\\n')
+        typed = True
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+
+#[test]
+fn a_value_is_asked_for_and_not_shown() {
+    let world = World::new();
+    let args = ["create", "db", "-n", "prod", "-R", "hybrid.recipients", "password", "-o", "db.yaml"];
+    let python = super::harness::program("python3").expect("python3, which .ci/run needs too");
+    let mut command = std::process::Command::new(python);
+    command.args(["-c", TYPE, "bulla-canary-7f3a", super::harness::BULLA]).args(args).current_dir(world.path(""));
+    let output = command.output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("Value of password: ") && !shown.contains("canary"), "{shown}");
+    let opened = world.bulla(&["unseal", "-i", "hybrid.key", "--item", "password", "db.yaml"]).reveals().works();
+    assert_eq!(opened.text(), "bulla-canary-7f3a");
+}

@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use aws_lc_rs::digest;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
@@ -15,7 +16,7 @@ use crate::SecretBytes;
 use crate::age::header::{self, Header, HeaderError, Limits, Stanza};
 use crate::age::{Algorithm, FileKey, Identity, Recipient, WrappedKey, payload};
 use crate::binding::{self, Binding, BindingError, KeyId, MAX_RECIPIENTS, Scope, ScopeMismatch};
-use crate::encoding::{base64_padded, to_base64_padded};
+use crate::encoding::{base64_padded, to_base64_padded, to_hex};
 use crate::names::Place;
 
 /// Longest sealed value, in characters of base64.
@@ -266,6 +267,12 @@ impl SealedValue {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.wraps[0].0.algorithm()
+    }
+
+    /// Names this very ciphertext, for people and editors: the first 16 hex digits of its SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        to_hex(&digest::digest(&digest::SHA256, &self.bytes).as_ref()[..8])
     }
 
     /// Length of the plaintext in bytes, which the ciphertext does not hide.

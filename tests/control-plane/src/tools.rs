@@ -139,21 +139,52 @@ pub fn age_vectors() -> Result<PathBuf, BuildError> {
 
 /// Our own program around Go's `age` library, the other side of `just bench-value`; see `go/bench/main.go`.
 pub fn bench() -> Result<PathBuf, BuildError> {
-    const SOURCE: &str = include_str!("../go/bench/main.go");
-    const OWN: &str = include_str!("../go/bench/go.mod");
-    // The program is a module beside this crate, taken in as any other module's tool; its text names the build, as a version would.
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, SOURCE.as_bytes());
-    let own = OWN.replace("module bulla.dev/tests/bench", "module bulla.dev/tests/bench/build");
-    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/go/bench");
-    let tool = "bulla.dev/tests/bench";
-    let go_mod = format!("{own}\ntool {tool}\n\nrequire {tool} v0.0.0\n\nreplace {tool} => {here:?} // {digest:?}\n");
-    let module = GoModule {
+    own(&Own {
         name: "age-bench",
-        go_mod: go_mod.leak(),
+        program: "bench",
+        source: include_str!("../go/bench/main.go"),
+        go_mod: include_str!("../go/bench/go.mod"),
         go_sum: include_str!("../go/bench/go.sum"),
-        product: Product::Tools { ldflags: "-s -w", renames: &[] },
         usually: " (once; seconds)",
+    })
+}
+
+/// Our own program that reads a text as kubectl does; see `go/reader/main.go`.
+pub fn reader() -> Result<PathBuf, BuildError> {
+    own(&Own {
+        name: "kubectl-reader",
+        program: "reader",
+        source: include_str!("../go/reader/main.go"),
+        go_mod: include_str!("../go/reader/go.mod"),
+        go_sum: include_str!("../go/reader/go.sum"),
+        usually: " (once; half a minute on two cores)",
+    })
+}
+
+/// A program of ours in `go/PROGRAM`.
+struct Own {
+    name: &'static str,
+    program: &'static str,
+    source: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    usually: &'static str,
+}
+
+fn own(own: &Own) -> Result<PathBuf, BuildError> {
+    // The program is a module beside this crate, taken in as any other module's tool; its text names the build, as a version would.
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, own.source.as_bytes());
+    let tool = format!("bulla.dev/tests/{}", own.program);
+    let build = own.go_mod.replace(&format!("module {tool}"), &format!("module {tool}/build"));
+    let here = format!("{}/go/{}", env!("CARGO_MANIFEST_DIR"), own.program);
+    let go_mod = format!("{build}\ntool {tool}\n\nrequire {tool} v0.0.0\n\nreplace {tool} => {here:?} // {digest:?}\n");
+    let module = GoModule {
+        name: own.name,
+        go_mod: go_mod.leak(),
+        go_sum: own.go_sum,
+        product: Product::Tools { ldflags: "-s -w", renames: &[] },
+        usually: own.usually,
         instead: INSTEAD,
     };
-    Ok(module.ready()?.join("bench"))
+    Ok(module.ready()?.join(own.program))
 }

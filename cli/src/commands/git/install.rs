@@ -1,0 +1,108 @@
+//! `bulla git install`: the pre-commit hook, and the drivers for diff and merge. Nothing that is there already is replaced.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::ask;
+use crate::error::{Error, Kind, note};
+use crate::files::{self, Access};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The hook and the drivers are settings of this clone, so everybody runs it once; .gitattributes is committed. \
+    With the pre-commit framework, use --no-hook and the hook bulla-check of this project's .pre-commit-hooks.yaml."
+)]
+pub(super) struct Args {
+    /// Leave the hook out
+    #[arg(long)]
+    no_hook: bool,
+}
+
+const ATTRIBUTES: [&str; 3] = ["*.json diff=bulla merge=bulla", "*.yaml diff=bulla merge=bulla", "*.yml diff=bulla merge=bulla"];
+const SETTINGS: [(&str, &str); 3] = [
+    ("diff.bulla.textconv", "bulla git textconv"),
+    ("merge.bulla.name", "sealed values item by item"),
+    ("merge.bulla.driver", "bulla git merge --marker-size %L --path %P %O %A %B"),
+];
+const CHECK: &str = "bulla check --staged";
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
+    let root = ask(&folder, &["rev-parse", "--show-toplevel"])?.ok_or_else(|| {
+        Error::new(Kind::Configuration, "this is not the working tree of a Git repository").hint("run it in one, or: git init")
+    })?;
+    install(Path::new(&root), !args.no_hook)
+}
+
+/// Sets up the repository at `root`.
+pub(in crate::commands) fn install(root: &Path, with_hook: bool) -> Result<(), Error> {
+    for (name, value) in SETTINGS {
+        if ask(root, &["config", name, value])?.is_none() {
+            return Err(
+                Error::new(Kind::Io, format!("git does not take the setting {name}")).hint("check who may write .git/config")
+            );
+        }
+    }
+    let path = root.join(".gitattributes");
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    let missing: Vec<_> = ATTRIBUTES.into_iter().filter(|line| !text.lines().any(|there| there.trim() == *line)).collect();
+    if !missing.is_empty() {
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for line in missing {
+            text.extend([line, "\n"]);
+        }
+        files::replace(&path, text.as_bytes(), Access::Default)?;
+        note("wrote .gitattributes: commit it, so that others have the diff and the merge too");
+    }
+    if with_hook { install_hook(root) } else { Ok(()) }
+}
+
+/// The hook's file, and whether it checks.
+pub(in crate::commands) fn hook_state(root: &Path) -> Result<(PathBuf, Option<bool>), Error> {
+    let path = ask(root, &["rev-parse", "--git-path", "hooks/pre-commit"])?.unwrap_or_else(|| ".git/hooks/pre-commit".to_owned());
+    let path = root.join(path);
+    let checks = fs::read(&path).ok().map(|text| String::from_utf8_lossy(&text).contains("bulla check"));
+    Ok((path, checks))
+}
+
+fn install_hook(root: &Path) -> Result<(), Error> {
+    let (path, checks) = hook_state(root)?;
+    match checks {
+        Some(true) => Ok(()),
+        Some(false) => {
+            note(format!("there is a hook already; add this line to {}: {CHECK}", path.display()));
+            Ok(())
+        }
+        None => {
+            let text = format!(
+                "#!/bin/sh\n# By bulla git install: no plaintext Secret and no broken sealed file is committed.\nexec {CHECK}\n"
+            );
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(|error| {
+                    Error::new(Kind::Io, format!("cannot make {}", folder.display()))
+                        .cause(error)
+                        .hint("check who may write there")
+                })?;
+            }
+            files::create(&path, text.as_bytes(), Access::Default)?;
+            make_executable(&path)?;
+            note(format!("wrote {}: {CHECK}", path.display()));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(|error| {
+        Error::new(Kind::Io, format!("cannot make {} executable", path.display())).cause(error).hint("chmod +x it")
+    })
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> Result<(), Error> {
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! `bulla git textconv`: a file as `git diff` should see it: sealed values as what they say about themselves. No key is needed.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use bulla_shared::binding::{Scope, time_text};
+use bulla_shared::sealed::SealedValue;
+
+use crate::error::Error;
+use crate::files::{self, Access, Input};
+use crate::manifest::splice;
+use crate::sealed_file::SealedFile;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The file
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let bytes = Input::File(args.file.clone()).read("a file")?;
+    // A diff must not fail: what cannot be read is shown as it is.
+    match SealedFile::of(&args.file, &bytes) {
+        Ok(Some(file)) => {
+            let values = file.values.iter().map(|found| (file.span(found), describe(&found.value)));
+            files::write(None, splice(file.text(), &values.collect::<Vec<_>>()).as_bytes(), Access::Default)
+        }
+        _ => files::write(None, &bytes, Access::Default),
+    }
+}
+
+/// One line about a value: it differs whenever the ciphertext does.
+fn describe(value: &SealedValue) -> String {
+    let binding = value.binding();
+    let mut line = format!("(sealed {}: {}", time_text(&binding.sealed), binding.scope.kind());
+    // Writing to memory does not fail.
+    let _ = match &binding.scope {
+        Scope::Strict(place) => write!(line, " {}/{}/{}", place.namespace, place.name, place.item),
+        Scope::Namespace(namespace) => write!(line, " {namespace}"),
+        Scope::Cluster => Ok(()),
+    };
+    let _ = write!(line, ", {} bytes, keys", value.plaintext_len());
+    for key in &binding.keys {
+        let _ = write!(line, " {key}");
+    }
+    if let Some(date) = binding.rotate_by {
+        let _ = write!(line, ", rotate by {date}");
+    }
+    let _ = write!(line, ", ciphertext {})", value.digest());
+    line
+}

@@ -3,8 +3,9 @@
 //! One file per command in [`commands`]; what they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
 //! values, [`keys`] reads recipients and identities, [`passphrase`] asks for what must not be shown, [`config`] finds the rule for a file,
 //! [`cluster`] asks the API server, [`sealed_file`] edits values in place, [`target`] says which keys they should be under, [`json`] and
-//! [`yaml`] write, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
+//! [`yaml`] write, [`check`] finds what is wrong and [`report`] says it, [`walk`] and [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
 
+pub mod check;
 pub mod cluster;
 pub mod commands;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod manifest;
 pub mod passphrase;
 pub mod plain;
+pub mod report;
 pub mod sealed_file;
 pub mod target;
 pub mod walk;

@@ -1,5 +1,6 @@
 //! `just bench-value`: what one value and one command cost, beside Go's `age` and beside `kubeseal`, in one table.
 //! `just bench-keys`: what rewrapping a repository costs, and what a flood of requests for it does to others.
+//! `just bench-check`: what checking a tree costs.
 //!
 //! | file | idea |
 //! | --- | --- |
@@ -7,6 +8,7 @@
 //! | `peer.rs` | Go's `age` library as a process that is asked a round at a time |
 //! | `value.rs` | seal, open and rewrap one value; rings of many keys |
 //! | `hostile.rs` | how long a refusal takes |
+//! | `check.rs` | a tree of 10,000 files against reading and parsing them |
 //! | `rewrap.rs` | a repository of 1,000 files, offline and through a cluster |
 //! | `flood.rs` | reconciling while rewrap requests flood in |
 //! | `process.rs` | the whole `bulla seal` against `kubeseal`: time and memory |
@@ -15,6 +17,7 @@
 //! Figures of one machine say little, so that everything is compared with something measured in the same minute.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+mod check;
 mod flood;
 mod hostile;
 mod measure;
@@ -31,14 +34,15 @@ use table::Table;
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value or just bench-keys");
+        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value, just bench-keys or just bench-check");
         return ExitCode::FAILURE;
     }
     match std::env::args().nth(1).as_deref() {
         Some("value") => value(),
         Some("keys") => keys(),
+        Some("check") => check(),
         _ => {
-            eprintln!("which? run: just bench-value or just bench-keys");
+            eprintln!("which? run: just bench-value, just bench-keys or just bench-check");
             return ExitCode::FAILURE;
         }
     }
@@ -68,6 +72,13 @@ fn keys() {
         flood::run(&mut table, &cluster).await;
         drop(controller);
     });
+    print!("{table}");
+}
+
+fn check() {
+    head("granit-parser 2.2");
+    let mut table = Table::default();
+    check::run(&mut table);
     print!("{table}");
 }
 

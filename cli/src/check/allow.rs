@@ -6,6 +6,9 @@ use super::rule::{ALLOW_WITHOUT_REASON, Rule, UNUSED_ALLOW};
 /// How such a comment begins.
 pub const MARK: &str = "bulla:allow";
 
+/// Most comments of one file that are read.
+const MOST: usize = 1000;
+
 /// A comment that allows.
 #[derive(Debug)]
 struct Comment {
@@ -63,7 +66,7 @@ pub fn apply(sheet: &mut Sheet<'_>) {
 fn comments(sheet: &Sheet<'_>) -> Vec<Comment> {
     let text = sheet.text();
     let mut comments = Vec::new();
-    for (at, _) in text.match_indices(MARK) {
+    for (at, _) in text.match_indices(MARK).take(MOST) {
         let line = sheet.line(at);
         let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let before = text[start..at].trim_end();

@@ -11,12 +11,15 @@ use super::finding::{FileName, Finding, Sheet, Show};
 use super::keys::Keys;
 use super::kustomize::{self, ValueFile};
 use super::references::{self, Provided, Reference};
-use super::rule::{AMBIGUOUS_SECRET, NO_RULE, Rule, UNRENDERED_TEMPLATE, UTF16};
+use super::rule::{AMBIGUOUS_SECRET, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16};
 use super::sealed::Expectations;
 use super::sift::{Sifted, sift};
 use super::{allow, plain, private_keys, readable, sealed, template};
 use crate::config::{Choice, Config};
 use crate::manifest::{Document, Reason, Source, check_faithful, decode, find_sealed, find_secrets, parse};
+
+/// Most refusals of our reader that are reported of one file.
+const MOST_REFUSALS: usize = 100;
 
 /// What all files are held against.
 pub struct Yardstick {
@@ -74,27 +77,29 @@ impl Looked {
         }
     }
 
-    /// Line of an offset.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    /// Notes what only shows beside other files.
+    pub(super) fn add(&mut self, late: impl IntoIterator<Item = Late>) {
         let text = self.text.as_deref().map_or("", String::as_str);
-        text[..offset.min(text.len())].matches('\n').count() + 1
+        let mut sheet = Sheet::new(&self.name, text);
+        for Late { rule, span, object, show, subject, message } in late {
+            sheet.object = object;
+            sheet.report(rule, span, &show, &subject, message);
+        }
+        let findings = sheet.findings;
+        self.findings.extend(findings);
     }
+}
 
-    /// A finding in this file that another one brought about; its comments may allow it.
-    pub(super) fn finding(
-        &self,
-        rule: &'static Rule,
-        span: &Range<usize>,
-        object: usize,
-        show: &Show,
-        subject: &str,
-        message: String,
-    ) -> Finding {
-        let mut sheet = Sheet::new(&self.name, self.text.as_deref().map_or("", String::as_str));
-        sheet.object = object;
-        sheet.report(rule, span.clone(), show, subject, message);
-        sheet.findings.remove(0)
-    }
+/// A finding that another file brings about.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) rule: &'static Rule,
+    pub(super) span: Range<usize>,
+    /// Where the object starts that it is in.
+    pub(super) object: usize,
+    pub(super) show: Show,
+    pub(super) subject: String,
+    pub(super) message: String,
 }
 
 /// Looks at a file. `is_manifest`: kubectl would read it; `history`: only what must never have been committed counts.
@@ -206,7 +211,7 @@ fn parsed(
     looked.place = place(&looked.name, choice.as_ref());
     looked.targets = choice.as_ref().map(|choice| choice.targets.clone());
     let expected = Expectations { choice: choice.as_ref(), keys: &yardstick.keys, now: yardstick.now, today: yardstick.today };
-    let (before, mut sealed_here) = (sheet.findings.len(), None);
+    let (before, mut sealed_here, mut refusals) = (sheet.findings.len(), None, 0);
     for document in documents {
         plain::check(sheet, document, covered);
         let (files, generated) = kustomize::check(sheet, &looked.name, document);
@@ -216,14 +221,21 @@ fn parsed(
             continue;
         }
         sheet.object = document.root().map_or(0, crate::manifest::Node::outer_start);
-        if let Err(error) = find_secrets(document)
-            && !(is_template || matches!(error.reason, Reason::MissingApiVersion))
+        // To say where something is costs a look at the whole text.
+        if refusals < MOST_REFUSALS
+            && let Err(error) = find_secrets(document)
         {
-            readable::report(sheet, &error);
+            refusals += 1;
+            if !is_template && !matches!(error.reason, Reason::MissingApiVersion) {
+                readable::report(sheet, &error);
+            }
         }
         for node in find_sealed(document) {
             sealed_here.get_or_insert(node.get("kind").unwrap_or(node).span());
-            if let Err(error) = check_faithful(document, node) {
+            if refusals < MOST_REFUSALS
+                && let Err(error) = check_faithful(document, node)
+            {
+                refusals += 1;
                 let at = sheet.offset(error.place.line, error.place.column);
                 sheet.report(AMBIGUOUS_SECRET, at..at, &Show::Nothing, &error.place.path, error.reason.to_string());
             } else {
@@ -231,6 +243,9 @@ fn parsed(
             }
         }
         references::collect(document, &mut looked.provided, &mut looked.references);
+    }
+    for provided in &mut looked.provided {
+        provided.line = sheet.line(provided.span.start);
     }
     if is_template && sheet.findings.len() == before {
         // What parses may be a template all the same, with braces that read as mappings.
@@ -261,8 +276,10 @@ fn unrendered(sheet: &mut Sheet<'_>) {
 #[must_use]
 pub fn too_large(name: FileName, length: u64) -> Looked {
     let mut looked = Looked::nothing(name);
-    let message = format!("{} MiB: nothing in it was looked at", length / 1024 / 1024);
-    looked.findings = vec![looked.finding(super::rule::TOO_LARGE, &(0..0), 0, &Show::Nothing, "", message)];
+    let mut sheet = Sheet::new(&looked.name, "");
+    sheet.report(TOO_LARGE, 0..0, &Show::Nothing, "", format!("{} MiB: nothing in it was looked at", length / 1024 / 1024));
+    let findings = sheet.findings;
+    looked.findings = findings;
     looked
 }
 

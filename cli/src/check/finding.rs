@@ -78,6 +78,8 @@ pub struct Sheet<'t> {
     file: &'t FileName,
     text: &'t str,
     breaks: Vec<usize>,
+    /// An offset and its column, to go on from on the same line: a line may be as long as the file.
+    last: (usize, usize),
     /// What was found, in the order in which it was.
     pub findings: Vec<Finding>,
     /// Where the object starts that is being looked at.
@@ -89,19 +91,13 @@ impl<'t> Sheet<'t> {
     #[must_use]
     pub fn new(file: &'t FileName, text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
-        Self { file, text, breaks, findings: Vec::new(), object: 0 }
+        Self { file, text, breaks, last: (0, 1), findings: Vec::new(), object: 0 }
     }
 
     /// The text of the file.
     #[must_use]
     pub fn text(&self) -> &'t str {
         self.text
-    }
-
-    /// Which file it is.
-    #[must_use]
-    pub fn file(&self) -> &'t FileName {
-        self.file
     }
 
     /// Offset of a line and a column in characters, both from 1.
@@ -132,9 +128,7 @@ impl<'t> Sheet<'t> {
         let line = self.line(span.start);
         let whole = self.line_span(line);
         let end = span.end.clamp(span.start, whole.end.max(span.start));
-        // A mark at the start of a file is no column.
-        let column = |offset: usize| self.text[whole.start..offset].trim_start_matches('\u{feff}').chars().count() + 1;
-        let (start, end) = (column(span.start), column(end));
+        let (start, end) = (self.column(whole.start, span.start), self.column(whole.start, end));
         let excerpt = self.excerpt(whole, &span, show);
         self.findings.push(Finding {
             rule,
@@ -148,6 +142,15 @@ impl<'t> Sheet<'t> {
             subject: subject.to_owned(),
             object_line: self.line(self.object),
         });
+    }
+
+    /// Column of an offset, in characters from 1. A mark at the start of the file is none.
+    fn column(&mut self, line: usize, offset: usize) -> usize {
+        let (from, column) = if (line..=offset).contains(&self.last.0) { self.last } else { (line, 1) };
+        let between = &self.text[from..offset];
+        let between = if from == 0 { between.trim_start_matches('\u{feff}') } else { between };
+        self.last = (offset, column + between.chars().count());
+        self.last.1
     }
 
     fn excerpt(&self, line: Range<usize>, span: &Range<usize>, show: &Show) -> Excerpt {

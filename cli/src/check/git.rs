@@ -1,6 +1,6 @@
 //! Versions of files that are in Git and nowhere else: what is staged, and what the commits after a revision brought.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
@@ -94,17 +94,22 @@ impl Git {
             let commit =
                 info.id().object().and_then(|object| Ok(object.try_into_commit()?)).map_err(|error| unreadable(&error))?;
             let tree = commit.tree_id().map_err(|error| unreadable(&error))?.detach();
-            // A merge brings what its first parent did not have: the other side's commits are in the walk too.
-            let before =
-                info.parent_ids().next().and_then(|id| id.object().ok()).and_then(|object| object.try_into_commit().ok());
-            if before.is_none() && shallow && info.parent_ids().next().is_none() {
+            let mut parents = Vec::new();
+            for parent in info.parent_ids() {
+                // Of a shallow clone the parents of the oldest commit are not there.
+                let Some(parent) = parent.object().ok().and_then(|object| object.try_into_commit().ok()) else { continue };
+                parents.push(parent.tree_id().map_err(|error| unreadable(&error))?.detach());
+            }
+            if shallow && parents.is_empty() {
                 warn(format!("the clone is shallow: everything in {} counts as new", commit.id().shorten_or_id()));
             }
-            let before = match before {
-                Some(commit) => Some(commit.tree_id().map_err(|error| unreadable(&error))?.detach()),
-                None => None,
-            };
-            for (path, id) in self.brought(before, tree)? {
+            let mut brought = self.brought(parents.first().copied(), tree)?;
+            for parent in parents.iter().skip(1) {
+                // A merge brings what none of its sides had.
+                let also: HashSet<_> = self.brought(Some(*parent), tree)?.into_iter().collect();
+                brought.retain(|version| also.contains(version));
+            }
+            for (path, id) in brought {
                 let commit = (present.get(&path) != Some(&id)).then(|| commit.id().shorten_or_id().to_string());
                 known.insert((path, id), commit);
             }

@@ -32,8 +32,8 @@ impl Names {
         let absolute = without_parents(&self.here.join(path));
         let from_root = absolute.strip_prefix(&self.root).unwrap_or(&absolute);
         let from_root = from_root.to_string_lossy().replace('\\', "/");
-        let shown =
-            path.strip_prefix("./").unwrap_or(path).strip_prefix(&self.here).unwrap_or(path.strip_prefix("./").unwrap_or(path));
+        let shown = path.strip_prefix("./").unwrap_or(path);
+        let shown = shown.strip_prefix(&self.here).unwrap_or(shown);
         FileName { shown: shown.display().to_string(), from_root, path: Some(absolute), commit: None }
     }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bulla_shared::age::Recipient;
 use bulla_shared::binding::{Binding, KeyId};
 use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsError, RecipientsFile};
 
@@ -159,52 +160,43 @@ fn states(binding: &Binding, owner: &str, file: &RecipientsFile, complete: bool,
     }
 }
 
-/// Reads a committed file; what is wrong with it is noted.
+/// Reads a committed file; what is wrong with it is noted. Nothing of it is shown: what stands in a wrong line may be a private key.
 fn read_committed(
     path: &Path,
     name: &FileName,
     trusted: Option<&RecipientsFile>,
     findings: &mut Vec<Finding>,
 ) -> Option<RecipientsFile> {
-    let read = Input::File(path.to_owned()).read("recipients");
-    let text = read.map_err(|error| error.reason().to_owned());
+    let bytes = Input::File(path.to_owned()).read("recipients");
+    let text = bytes.map_err(|error| error.reason().to_owned());
     let text = text.and_then(|bytes| str::from_utf8(&bytes).map(str::to_owned).map_err(|_| "not UTF-8 text".to_owned()));
-    let (text, parsed) = match text {
-        Ok(text) => (text.clone(), text.parse::<RecipientsFile>()),
-        Err(cause) => {
-            Sheet::new(name, "").report_to(findings, BAD_RECIPIENTS, 0..0, cause);
-            return None;
+    let (text, unreadable) = text.map_or_else(|cause| (String::new(), Some(cause)), |text| (text, None));
+    let mut sheet = Sheet::new(name, &text);
+    let file = match (unreadable, text.parse::<RecipientsFile>()) {
+        (Some(cause), _) => {
+            sheet.report(BAD_RECIPIENTS, 0..0, &Show::Nothing, "", cause);
+            None
         }
-    };
-    let sheet = Sheet::new(name, &text);
-    match parsed {
-        Ok(file) => {
-            let known = |recipient: &_| trusted.is_none_or(|trusted| trusted.recipients.contains(recipient));
-            let strangers = file.recipients.iter().filter(|recipient| !known(*recipient));
-            for recipient in strangers {
-                let at = text.find(&recipient.to_string()).unwrap_or_default();
-                let message = format!("recipient {} is not among those of --trust", recipient.fingerprint().id());
-                sheet.report_to(findings, UNTRUSTED_RECIPIENT, at..at + 1, message);
-            }
-            Some(file)
-        }
-        Err(error) => {
+        (None, Err(error)) => {
             let line = match error {
                 RecipientsError::Line { line, .. } | RecipientsError::Comment(line) => line,
                 _ => 1,
             };
-            let at = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-            sheet.report_to(findings, BAD_RECIPIENTS, at..at, error.to_string());
+            let at = sheet.offset(line, 1);
+            sheet.report(BAD_RECIPIENTS, at..at, &Show::Nothing, "", error.to_string());
             None
         }
-    }
-}
-
-impl Sheet<'_> {
-    /// Of a recipients file nothing is shown: what stands in a wrong line may be a private key.
-    fn report_to(&self, findings: &mut Vec<Finding>, rule: &'static Rule, span: std::ops::Range<usize>, message: String) {
-        let mut sheet = Sheet::new(self.file(), self.text());
-        sheet.report(rule, span, &Show::Nothing, "", message);
-        findings.append(&mut sheet.findings);
-    }
+        (None, Ok(file)) => {
+            let known = |recipient: &&Recipient| trusted.is_none_or(|trusted| trusted.recipients.contains(recipient));
+            for recipient in file.recipients.iter().filter(|recipient| !known(recipient)) {
+                let at = text.find(&recipient.to_string()).unwrap_or_default();
+                let id = recipient.fingerprint().id();
+                let message = format!("recipient {id} is not among those of --trust");
+                sheet.report(UNTRUSTED_RECIPIENT, at..at, &Show::Nothing, &id.to_string(), message);
+            }
+            Some(file)
+        }
+    };
+    findings.append(&mut sheet.findings);
+    file
 }

@@ -58,7 +58,14 @@ pub fn check(sheet: &mut Sheet<'_>, file: &FileName, document: &Document<'_>) ->
         if !secret.is_empty() {
             let namespace = text("namespace").or(namespace).map(str::to_owned);
             let known = envs.is_empty().then_some(items);
-            provided.push(Provided { kind: "secretGenerator", namespace, name: secret, items: known, span: generator.span() });
+            provided.push(Provided {
+                kind: "secretGenerator",
+                namespace,
+                name: secret,
+                items: known,
+                span: generator.span(),
+                line: 0,
+            });
         }
     }
     (files, provided)

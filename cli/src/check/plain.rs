@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::finding::{Sheet, Show, harmless};
 use super::placeholder::is_placeholder;
 use super::rule::PLAINTEXT_SECRET;
-use crate::manifest::{Document, Kind, Node, ScalarValue};
+use crate::manifest::{Document, Kind, Node, Scalar, ScalarValue};
 
 /// As kubectl decodes `data`, and a little more: what it would refuse is in plain all the same.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -61,7 +61,7 @@ fn secret(sheet: &mut Sheet<'_>, node: &Node, covered: &mut Vec<Range<usize>>) {
         covered.push(mapping.span());
         for (key, value) in mapping.as_mapping().unwrap_or_default() {
             if has_value(value, encoded) {
-                let item = harmless(key.as_scalar().map(|key| key.raw()).unwrap_or_default());
+                let item = harmless(key.as_scalar().map(Scalar::raw).unwrap_or_default());
                 let message = format!("item {item} of Secret {name} is in plain");
                 sheet.report(PLAINTEXT_SECRET, value.span(), &Show::Masked(key.span()), &format!("{name} {item}"), message);
             }

@@ -13,6 +13,9 @@ use super::finding::{Sheet, Show};
 use super::rule::{AGE_IDENTITY, ENCRYPTED_PRIVATE_KEY, PRIVATE_KEY, Rule};
 use super::sift::{Sign, sift};
 
+/// Longer than any identity.
+const LONGEST_IDENTITY: usize = 128;
+
 /// As much base64 as is decoded to see whether it is a key.
 const LONGEST: usize = 16 * 1024;
 
@@ -26,15 +29,20 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// Looks at each sign that the sieve met, but for those within `covered`: there something else is reported already.
 pub fn check(sheet: &mut Sheet<'_>, signs: &[(usize, Sign)], covered: &[Range<usize>]) {
     let text = sheet.text();
-    let mut seen = HashSet::new();
+    // Base64 that was decoded is not decoded again for the next sign in it.
+    let (mut seen, mut decoded) = (HashSet::new(), 0);
     for (at, sign) in signs {
-        if covered.iter().any(|span| span.contains(at)) {
+        if covered.iter().any(|span| span.contains(at)) || *sign == Sign::Base64 && *at < decoded {
             continue;
         }
         let found = match sign {
             Sign::Identity => identity(text, *at).map(|span| (AGE_IDENTITY, span)),
             Sign::Pem => pem(text, *at),
-            Sign::Base64 => encoded(text, *at),
+            Sign::Base64 => {
+                let run = Run::around(text, *at);
+                decoded = run.span.end;
+                run.key().map(|rule| (rule, run.span))
+            }
         };
         let Some((rule, span)) = found else { continue };
         if seen.insert(span.start) {
@@ -47,26 +55,24 @@ pub fn check(sheet: &mut Sheet<'_>, signs: &[(usize, Sign)], covered: &[Range<us
 
 /// An identity whose checksum is right.
 fn identity(text: &str, at: usize) -> Option<Range<usize>> {
-    let rest = &text[at..];
-    let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(rest.len());
-    rest[..length].parse::<Identity>().ok().map(|_| at..at + length)
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let length = text.as_bytes()[at..].iter().take(LONGEST_IDENTITY + 1).take_while(|byte| belongs(byte)).count();
+    if length > LONGEST_IDENTITY {
+        return None;
+    }
+    text[at..at + length].parse::<Identity>().ok().map(|_| at..at + length)
 }
 
 /// A block whose body could be a key: base64, long enough, and not one letter all over.
 fn pem(text: &str, at: usize) -> Option<(&'static Rule, Range<usize>)> {
-    let line = &text[..at];
-    let start = line.rfind("-----BEGIN ").filter(|start| at - start <= 40)?;
+    let near = &text[floor(text, at.saturating_sub(40))..at];
+    let start = at - (near.len() - near.rfind("-----BEGIN ")?);
     let label = &text[start + 11..at];
     if !label.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ') {
         return None;
     }
-    let header = &text[at..];
-    let end = at + header.find("-----")? + 5;
-    if end - at > 24 {
-        return None;
-    }
-    let body: Zeroizing<String> = Zeroizing::new(text[end..].chars().take(4096).collect());
-    let body = body.split("-----").next().unwrap_or_default();
+    let end = at + text[at..floor(text, at + 24)].find("-----")? + 5;
+    let body = text[end..floor(text, end + 4096)].split("-----").next().unwrap_or_default();
     let encrypted = label.starts_with("ENCRYPTED") || body.contains("ENCRYPTED");
     // Line breaks may be written as in JSON.
     let body = Zeroizing::new(body.replace("\\n", "\n").replace("\\r", ""));
@@ -77,32 +83,49 @@ fn pem(text: &str, at: usize) -> Option<(&'static Rule, Range<usize>)> {
     (longest.len() >= 40 && letters.len() >= 12).then_some((rule, start..end))
 }
 
-/// Base64, perhaps in lines, that decodes to a key.
-fn encoded(text: &str, at: usize) -> Option<(&'static Rule, Range<usize>)> {
-    let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
-    let bytes = text.as_bytes();
-    let before = bytes[..at].iter().rev().take(LONGEST).take_while(|byte| belongs(**byte)).count();
-    let start = at - before;
-    let mut run = Zeroizing::new(String::with_capacity(LONGEST));
-    let mut end = start;
-    for (offset, byte) in bytes[start..].iter().enumerate().take(LONGEST) {
-        if belongs(*byte) {
-            run.push(char::from(*byte));
-            end = start + offset + 1;
-        } else if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
-            break;
+/// The end of a character at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at)
+}
+
+/// Base64, perhaps in lines.
+struct Run {
+    span: Range<usize>,
+    letters: Zeroizing<String>,
+}
+
+impl Run {
+    fn around(text: &str, at: usize) -> Self {
+        let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+        let bytes = text.as_bytes();
+        let start = at - bytes[..at].iter().rev().take(LONGEST).take_while(|byte| belongs(**byte)).count();
+        let (mut letters, mut end) = (Zeroizing::new(String::with_capacity(2 * LONGEST)), start);
+        for (offset, byte) in bytes[start..].iter().enumerate().take(2 * LONGEST) {
+            if belongs(*byte) {
+                letters.push(char::from(*byte));
+                end = start + offset + 1;
+            } else if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+                break;
+            }
         }
+        Self { span: start..end, letters }
     }
-    (0..4).find_map(|skip| {
-        let whole = run.get(skip..)?;
-        let decoded = Zeroizing::new(LENIENT.decode(&whole[..whole.len() / 4 * 4]).ok()?);
-        let inner = Zeroizing::new(String::from_utf8_lossy(&decoded).into_owned());
-        sift(inner.as_bytes()).keys.iter().find_map(|(at, sign)| match sign {
-            Sign::Identity => identity(&inner, *at).map(|_| (AGE_IDENTITY, start..end)),
-            Sign::Pem => pem(&inner, *at).map(|(rule, _)| (rule, start..end)),
-            Sign::Base64 => None,
+
+    /// What it is the base64 of, if that is a key. Where it begins is not known, so all four offsets are tried.
+    fn key(&self) -> Option<&'static Rule> {
+        (0..4).find_map(|skip| {
+            let whole = self.letters.get(skip..)?;
+            // One letter more than groups of four is none.
+            let whole = &whole[..whole.len() - usize::from(whole.len() % 4 == 1)];
+            let decoded = Zeroizing::new(LENIENT.decode(whole).ok()?);
+            let inner = Zeroizing::new(String::from_utf8_lossy(&decoded).into_owned());
+            sift(inner.as_bytes()).keys.iter().find_map(|(at, sign)| match sign {
+                Sign::Identity => identity(&inner, *at).map(|_| AGE_IDENTITY),
+                Sign::Pem => pem(&inner, *at).map(|(rule, _)| rule),
+                Sign::Base64 => None,
+            })
         })
-    })
+    }
 }
 
 #[cfg(test)]

@@ -51,11 +51,16 @@ pub fn check(sheet: &mut Sheet<'_>, covered: &mut Vec<Range<usize>>) {
         })
         .collect();
     for document in lines.split(|line| line.text.starts_with("---")) {
+        let mut done = 0;
         for (index, line) in document.iter().enumerate().filter(|(_, line)| line.is("kind", Some("Secret"))) {
+            if index < done {
+                continue;
+            }
             let indent = line.indent();
             let of_object = |line: &&Line<'_>| line.is_aside() || line.indent() >= indent;
             let first = index - document[..index].iter().rev().take_while(of_object).count();
             let length = document[first..].iter().take_while(of_object).count();
+            done = first + length;
             sheet.object = document[first].start;
             object(sheet, &document[first..first + length], indent, covered);
         }

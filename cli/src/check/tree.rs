@@ -1,11 +1,15 @@
 //! What only shows when several documents are put together: objects that are there twice, and Secrets that workloads ask for in vain.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use super::file::Looked;
-use super::finding::{Finding, Show};
+use super::file::{Late, Looked};
+use super::finding::{Show, harmless};
 use super::references::{Provided, Reference};
-use super::rule::{DUPLICATE_OBJECT, UNRESOLVED_ITEM, UNRESOLVED_REF};
+use super::rule::{DUPLICATE_OBJECT, Rule, UNRESOLVED_ITEM, UNRESOLVED_REF};
+
+/// Most objects of one name that a reference is compared with.
+const MOST: usize = 1000;
 
 /// Objects that would become the same Secret in the same place.
 #[derive(PartialEq, Eq, Hash)]
@@ -18,16 +22,20 @@ struct Identity<'f> {
 
 /// Puts together what was found in all files.
 pub fn check(files: &mut [Looked], with_references: bool) {
-    let mut found: Vec<(usize, Finding)> = duplicates(files);
+    let mut found = duplicates(files);
     if with_references {
         found.extend(unresolved(files));
     }
-    for (index, finding) in found {
-        files[index].findings.push(finding);
+    let mut by_file: HashMap<usize, Vec<Late>> = HashMap::new();
+    for (index, late) in found {
+        by_file.entry(index).or_default().push(late);
+    }
+    for (index, late) in by_file {
+        files[index].add(late);
     }
 }
 
-fn duplicates(files: &[Looked]) -> Vec<(usize, Finding)> {
+fn duplicates(files: &[Looked]) -> Vec<(usize, Late)> {
     let mut first: HashMap<Identity<'_>, (usize, &Provided)> = HashMap::new();
     let mut found = Vec::new();
     for (index, file) in files.iter().enumerate() {
@@ -37,31 +45,18 @@ fn duplicates(files: &[Looked]) -> Vec<(usize, Finding)> {
                 first.insert(identity, (index, provided));
                 continue;
             };
-            let name = provided.label();
+            let (name, start) = (provided.label(), provided.span.start);
             let message = format!(
                 "{} {name} is there already, as {} on line {} of {}",
-                provided.kind,
-                before.kind,
-                files[*other].line(before.span.start),
-                files[*other].name.shown
+                provided.kind, before.kind, before.line, files[*other].name.shown
             );
-            found.push((
-                index,
-                file.finding(
-                    DUPLICATE_OBJECT,
-                    &(provided.span.start..provided.span.start),
-                    provided.span.start,
-                    &Show::Nothing,
-                    &name,
-                    message,
-                ),
-            ));
+            found.push((index, late(DUPLICATE_OBJECT, start..start, start, Show::Nothing, name, message)));
         }
     }
     found
 }
 
-fn unresolved(files: &[Looked]) -> Vec<(usize, Finding)> {
+fn unresolved(files: &[Looked]) -> Vec<(usize, Late)> {
     let mut by_name: HashMap<&str, Vec<(&Looked, &Provided)>> = HashMap::new();
     for file in files {
         for provided in &file.provided {
@@ -74,31 +69,33 @@ fn unresolved(files: &[Looked]) -> Vec<(usize, Finding)> {
             let candidates = by_name.get(reference.name.as_str()).map_or(&[][..], Vec::as_slice);
             let providers: Vec<&Provided> = candidates
                 .iter()
+                .take(MOST)
                 .filter(|(other, provided)| fits(file, reference, other, provided))
                 .map(|(_, provided)| *provided)
                 .collect();
-            let name = super::finding::harmless(&reference.name);
+            let name = harmless(&reference.name);
             if providers.is_empty() {
                 let message = format!("{} asks for Secret {name}, which nothing here provides", reference.workload);
                 let subject = format!("{} {name}", reference.workload);
-                found.push((
-                    index,
-                    file.finding(UNRESOLVED_REF, &reference.span, reference.object, &Show::Span, &subject, message),
-                ));
+                found.push((index, late(UNRESOLVED_REF, reference.span.clone(), reference.object, Show::Span, subject, message)));
                 continue;
             }
             for (item, span) in &reference.items {
                 let has = |provided: &&Provided| provided.items.as_ref().is_none_or(|items| items.contains(item));
                 if !providers.iter().any(|provided| has(provided)) {
-                    let item = super::finding::harmless(item);
+                    let item = harmless(item);
                     let message = format!("{} asks for item {item} of Secret {name}, which it does not have", reference.workload);
                     let subject = format!("{} {name} {item}", reference.workload);
-                    found.push((index, file.finding(UNRESOLVED_ITEM, span, reference.object, &Show::Span, &subject, message)));
+                    found.push((index, late(UNRESOLVED_ITEM, span.clone(), reference.object, Show::Span, subject, message)));
                 }
             }
         }
     }
     found
+}
+
+fn late(rule: &'static Rule, span: Range<usize>, object: usize, show: Show, subject: String, message: String) -> Late {
+    Late { rule, span, object, show, subject, message }
 }
 
 /// Whether this may be the Secret that is asked for: nothing that is known speaks against it.
@@ -111,7 +108,7 @@ fn fits(asking: &Looked, reference: &Reference, providing: &Looked, provided: &P
 impl Provided {
     /// `namespace/name`, as far as it has them.
     fn label(&self) -> String {
-        let name = super::finding::harmless(&self.name);
-        self.namespace.as_deref().map_or(name.clone(), |namespace| format!("{}/{name}", super::finding::harmless(namespace)))
+        let name = harmless(&self.name);
+        self.namespace.as_deref().map_or(name.clone(), |namespace| format!("{}/{name}", harmless(namespace)))
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn render(report: &Report) -> String {
     );
     for (file, findings) in &by_file {
         let name = escape(file);
-        let _ = write!(output, "    <testcase classname=\"bulla check\" name=\"{name}\" file=\"{name}\" time=\"0\"");
+        let _ = write!(output, "    <testcase classname=\"bulla check\" name=\"{name}\" time=\"0\"");
         if findings.is_empty() {
             output.push_str("/>\n");
             continue;

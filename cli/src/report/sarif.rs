@@ -1,6 +1,8 @@
 //! SARIF 2.1.0, <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>, as code hosts read it: paths from the root of the
 //! repository, a fingerprint for each result, no snippet of source.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::check::Report;
@@ -67,7 +69,7 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=@".contains(&byte) {
             uri.push(char::from(byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri

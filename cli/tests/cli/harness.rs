@@ -144,6 +144,7 @@ impl World {
             partly: false,
             any_order: false,
             message: Message::Ours,
+            variables: Vec::new(),
         }
     }
 
@@ -189,6 +190,7 @@ pub(crate) struct Run<'w> {
     partly: bool,
     any_order: bool,
     message: Message,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// Whose words a refusal is in.
@@ -237,6 +239,12 @@ impl Run<'_> {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
     /// Runs it, expects success and compares with the snapshot `name`.
     pub(crate) fn succeeds(self, name: &str) -> Outcome {
         self.ends(0, Some(name))
@@ -278,6 +286,14 @@ impl Run<'_> {
         self.ends(code, None)
     }
 
+    /// Runs it, whether it finds something or not.
+    pub(crate) fn ends_as_it_does(mut self) -> Outcome {
+        self.message = Message::Any;
+        let code = self.output().status.code().unwrap();
+        assert!(code <= 1, "exit code {code}");
+        self.ends(code, None)
+    }
+
     fn ends(self, code: i32, name: Option<&str>) -> Outcome {
         let before = self.world.files();
         let output = self.output();
@@ -311,6 +327,7 @@ impl Run<'_> {
         }
         command.current_dir(self.world.folder.path()).env_clear();
         command.env("HOME", self.world.folder.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let to = |path: &Option<PathBuf>| {
             path.as_ref().map_or_else(Stdio::piped, |path| File::options().write(true).open(path).unwrap().into())
         };

@@ -107,7 +107,8 @@ pub(super) struct Late {
 pub fn look(name: FileName, bytes: &Zeroizing<Vec<u8>>, is_manifest: bool, history: bool, yardstick: &Yardstick) -> Looked {
     let sifted = sift(bytes);
     let recoded = matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
-    if !recoded && !sifted.manifest && sifted.keys.is_empty() && !(is_manifest && bytes.contains(&0)) {
+    let may_be_utf16 = recoded || is_manifest && bytes.contains(&0);
+    if !may_be_utf16 && !sifted.manifest && sifted.keys.is_empty() {
         return Looked::nothing(name);
     }
     if !is_manifest {
@@ -211,7 +212,7 @@ fn parsed(
     looked.place = place(&looked.name, choice.as_ref());
     looked.targets = choice.as_ref().map(|choice| choice.targets.clone());
     let expected = Expectations { choice: choice.as_ref(), keys: &yardstick.keys, now: yardstick.now, today: yardstick.today };
-    let (before, mut sealed_here, mut refusals) = (sheet.findings.len(), None, 0);
+    let (mut sealed_here, mut refusals) = (None, 0);
     for document in documents {
         plain::check(sheet, document, covered);
         let (files, generated) = kustomize::check(sheet, &looked.name, document);
@@ -226,7 +227,9 @@ fn parsed(
             && let Err(error) = find_secrets(document)
         {
             refusals += 1;
-            if !is_template && !matches!(error.reason, Reason::MissingApiVersion) {
+            // Braces without quotes are keys that are mappings.
+            let braces = is_template && matches!(error.reason, Reason::ComplexKey);
+            if !braces && !matches!(error.reason, Reason::MissingApiVersion) {
                 readable::report(sheet, &error);
             }
         }
@@ -246,10 +249,6 @@ fn parsed(
     }
     for provided in &mut looked.provided {
         provided.line = sheet.line(provided.span.start);
-    }
-    if is_template && sheet.findings.len() == before {
-        // What parses may be a template all the same, with braces that read as mappings.
-        template::check(sheet, covered);
     }
     sheet.object = 0;
     let has_rules = yardstick.config.as_ref().is_some_and(|config| config.targets().next().is_some());

@@ -66,7 +66,7 @@ pub struct Finding {
 pub enum Show {
     /// The text of the span.
     Span,
-    /// This key, and a mask for the value.
+    /// This key, if it is on the same line and not empty, and a mask for the value.
     Masked(Range<usize>),
     /// Nothing.
     Nothing,
@@ -155,7 +155,7 @@ impl<'t> Sheet<'t> {
 
     fn excerpt(&self, line: Range<usize>, span: &Range<usize>, show: &Show) -> Excerpt {
         let (from, key) = match show {
-            Show::Masked(key) if line.contains(&key.start) && key.end <= span.start => {
+            Show::Masked(key) if !key.is_empty() && line.contains(&key.start) && key.end <= span.start => {
                 (key.start, harmless(&self.text[key.clone()]))
             }
             _ => (span.start, String::new()),

@@ -74,16 +74,15 @@ impl Git {
         let head = self.repository.head_id().map_err(|_| {
             Error::new(Kind::Usage, "this repository has no commit").hint("check what is staged (--staged), or files as they are")
         })?;
-        let from =
-            self.repository.rev_parse_single(revision).and_then(|id| Ok(id.object()?.peel_to_commit()?)).map_err(|_| {
-                let failed = Error::new(Kind::Usage, format!("cannot find the commit {revision}"));
-                let clone = if shallow {
-                    "the clone is shallow, and what is older is not there"
-                } else {
-                    "no branch, tag or id leads to one"
-                };
-                failed.cause(clone).hint("fetch more of the history: git fetch --unshallow, or fetch-depth: 0 in the pipeline")
-            })?;
+        let from = self.repository.rev_parse_single(revision).and_then(|id| id.object()?.peel_to_commit()).map_err(|_| {
+            let failed = Error::new(Kind::Usage, format!("cannot find the commit {revision}"));
+            let clone = if shallow {
+                "the clone is shallow, and what is older is not there"
+            } else {
+                "no branch, tag or id leads to one"
+            };
+            failed.cause(clone).hint("fetch more of the history: git fetch --unshallow, or fetch-depth: 0 in the pipeline")
+        })?;
         let present =
             self.files_of(self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))?.detach())?;
         let unreadable = |error: &dyn std::fmt::Display| failed("cannot read the history of the repository", error);
@@ -91,8 +90,7 @@ impl Git {
         let mut known = HashMap::new();
         for info in walk {
             let info = info.map_err(|error| unreadable(&error))?;
-            let commit =
-                info.id().object().and_then(|object| Ok(object.try_into_commit()?)).map_err(|error| unreadable(&error))?;
+            let commit = info.id().object().and_then(gix::Object::try_into_commit).map_err(|error| unreadable(&error))?;
             let tree = commit.tree_id().map_err(|error| unreadable(&error))?.detach();
             let mut parents = Vec::new();
             for parent in info.parent_ids() {
@@ -157,7 +155,7 @@ impl Git {
                 let path = if folder.is_empty() { name } else { [&folder[..], b"/", &name].concat() };
                 match kind {
                     EntryKind::Tree => {
-                        todo.push((path, before.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| *id), id))
+                        todo.push((path, before.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| *id), id));
                     }
                     EntryKind::Blob | EntryKind::BlobExecutable => found.push((path, id)),
                     EntryKind::Link | EntryKind::Commit => {}

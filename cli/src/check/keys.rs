@@ -75,7 +75,7 @@ impl Keys {
             return found;
         }
         if let Some(trusted) = &self.trusted {
-            let unknown = binding.keys.iter().filter(|id| !has(trusted, id));
+            let unknown = binding.keys.iter().filter(|id| !has(trusted, **id));
             found.extend(unknown.map(|id| (UNKNOWN_KEY, format!("sealed to key {id}, which --trust does not name"))));
             states(binding, "what --trust names", trusted, false, &mut found);
             return found;
@@ -87,14 +87,14 @@ impl Keys {
             let owner = |only_meant: bool| {
                 self.targets
                     .iter()
-                    .find(|(name, file)| meant(name) == only_meant && file.as_ref().is_some_and(|file| has(file, id)))
+                    .find(|(name, file)| meant(name) == only_meant && file.as_ref().is_some_and(|file| has(file, *id)))
             };
-            if owner(true).is_some() || self.recovery.as_ref().is_some_and(|file| has(file, id)) {
+            if owner(true).is_some() || self.recovery.as_ref().is_some_and(|file| has(file, *id)) {
                 continue;
             }
             match owner(false) {
                 Some((name, _)) => {
-                    found.push((WRONG_TARGET, format!("sealed to key {id} of target {name}, which is not for this path")))
+                    found.push((WRONG_TARGET, format!("sealed to key {id} of target {name}, which is not for this path")));
                 }
                 None if open => {}
                 None => found.push((UNKNOWN_KEY, format!("sealed to key {id}, which no recipients file names"))),
@@ -102,14 +102,14 @@ impl Keys {
         }
         for (name, file) in self.targets.iter().filter(|(name, _)| meant(name)) {
             let Some(file) = file else { continue };
-            if targets.is_some() && !binding.keys.iter().any(|id| has(file, id)) {
+            if targets.is_some() && !binding.keys.iter().any(|id| has(file, *id)) {
                 found.push((MISSING_TARGET, format!("not sealed to target {name}")));
             } else {
                 states(binding, &format!("target {name}"), file, targets.is_some(), &mut found);
             }
         }
         if let Some(recovery) = &self.recovery {
-            if binding.keys.iter().any(|id| has(recovery, id)) {
+            if binding.keys.iter().any(|id| has(recovery, *id)) {
                 states(binding, RECOVERY, recovery, true, &mut found);
             } else {
                 found.push((MISSING_RECOVERY, "not sealed to the recovery key".to_owned()));
@@ -119,12 +119,12 @@ impl Keys {
     }
 }
 
-fn has(file: &RecipientsFile, id: &KeyId) -> bool {
-    file.recipients.iter().any(|recipient| recipient.fingerprint().id() == *id) || old(file, id).is_some()
+fn has(file: &RecipientsFile, id: KeyId) -> bool {
+    file.recipients.iter().any(|recipient| recipient.fingerprint().id() == id) || old(file, id).is_some()
 }
 
-fn old<'f>(file: &'f RecipientsFile, id: &KeyId) -> Option<&'f OldKey> {
-    file.old.iter().find(|old| old.fingerprint.id() == *id)
+fn old<'f>(file: &'f RecipientsFile, id: KeyId) -> Option<&'f OldKey> {
+    file.old.iter().find(|old| old.fingerprint.id() == id)
 }
 
 /// What the file says about those keys of the value that are its own. `complete`: the value should be under all of the newest.
@@ -132,7 +132,7 @@ fn states(binding: &Binding, owner: &str, file: &RecipientsFile, complete: bool,
     let newest = |id: &KeyId| file.recipients.iter().any(|recipient| recipient.fingerprint().id() == *id);
     let current = binding.keys.iter().any(newest);
     let mut stale = false;
-    for old in binding.keys.iter().filter_map(|id| old(file, id)) {
+    for old in binding.keys.iter().filter_map(|id| old(file, *id)) {
         let id = old.fingerprint.id();
         match old.state {
             OldKeyState::Compromised if binding.sealed > old.since => {
@@ -145,7 +145,7 @@ fn states(binding: &Binding, owner: &str, file: &RecipientsFile, complete: bool,
                 found.push((COMPROMISED_KEY, format!("sealed to key {id} of {owner}, which is in other hands")));
             }
             OldKeyState::Retired if !current => {
-                found.push((RETIRED_KEY, format!("sealed to key {id} of {owner}, which was retired")))
+                found.push((RETIRED_KEY, format!("sealed to key {id} of {owner}, which was retired")));
             }
             OldKeyState::Retired | OldKeyState::DecryptOnly if !newest(&id) => {
                 stale = true;

@@ -121,7 +121,7 @@ fn is_rendered_elsewhere(text: &str) -> bool {
         rest = &rest[at + length + 2..];
     }
     outside.push_str(rest);
-    !has_credentials(&outside) && !(longest_word(&outside) >= 16 && !outside.contains("://"))
+    !has_credentials(&outside) && (longest_word(&outside) < 16 || outside.contains("://"))
 }
 
 /// Whether a string in an action is a value: the first operand (`"x" | b64enc`), or of `default`.

@@ -60,7 +60,7 @@ fn secret(sheet: &mut Sheet<'_>, node: &Node, covered: &mut Vec<Range<usize>>) {
         let Some(mapping) = node.get(field) else { continue };
         covered.push(mapping.span());
         for (key, value) in mapping.as_mapping().unwrap_or_default() {
-            if has_value(value, encoded) {
+            if has_value(sheet.text(), value, encoded) {
                 let item = harmless(key.as_scalar().map(Scalar::raw).unwrap_or_default());
                 let message = format!("item {item} of Secret {name} is in plain");
                 sheet.report(PLAINTEXT_SECRET, value.span(), &Show::Masked(key.span()), &format!("{name} {item}"), message);
@@ -78,10 +78,11 @@ pub fn object_name(node: &Node) -> String {
 }
 
 /// Whether a value of a Secret gives something away.
-fn has_value(value: &Node, encoded: bool) -> bool {
+fn has_value(text: &str, value: &Node, encoded: bool) -> bool {
     let Some(scalar) = value.as_scalar() else {
-        // `{{ .Values.x }}` without quotes is a mapping in a mapping.
-        return false;
+        // `{{ .Values.x }}` without quotes is a mapping in a mapping, and no value of a Secret is one.
+        let braces = &text[value.span()];
+        return braces.starts_with("{{") && !is_nothing(braces, false);
     };
     match scalar.read() {
         ScalarValue::Null => false,

@@ -63,11 +63,17 @@ pub fn check(sheet: &mut Sheet<'_>, node: &Node, expected: &Expectations<'_>) {
     };
     let place = Place::read(sheet, node, &object, expected);
     values(sheet, node, &object, &place, expected);
-    if place.namespace.is_none() && place.is_needed(&sealed) {
+    if place.namespace.is_none() && is_bound_to_namespace(&sealed) {
         let message = "no namespace here: whether the values are sealed for it cannot be said";
         sheet.report(NO_NAMESPACE, head.clone(), &Show::Span, &object, message);
     }
     spec(sheet, node, &object, &sealed, &head);
+}
+
+/// Whether some value is bound to a namespace, and the object names none.
+fn is_bound_to_namespace(sealed: &SealedSecret) -> bool {
+    let bound = |text: &String| text.parse::<SealedValue>().is_ok_and(|value| value.binding().scope != Scope::Cluster);
+    sealed.metadata.namespace.is_none() && sealed.spec.encrypted_data.values().any(bound)
 }
 
 /// Namespace and name of the object, as far as they are known and valid.
@@ -89,12 +95,6 @@ impl Place {
         }
         let name = valid(sheet, node.at(&["metadata", "name"]), object);
         Self { namespace: namespace.or(if found.is_none() { wanted } else { None }), name }
-    }
-
-    /// Whether some value is bound to a namespace.
-    fn is_needed(&self, sealed: &SealedSecret) -> bool {
-        let bound = |text: &String| text.parse::<SealedValue>().is_ok_and(|value| value.binding().scope != Scope::Cluster);
-        sealed.metadata.namespace.is_none() && sealed.spec.encrypted_data.values().any(bound)
     }
 
     /// Why a value of this scope does not open here.

@@ -100,8 +100,8 @@ fn items(sheet: &mut Sheet<'_>, lines: &[Line<'_>], encoded: bool, name: &str) {
             let start =
                 line.start + line.text.len() - line.text[at..].split_once(':').map_or("", |(_, rest)| rest).trim_start().len();
             let item = harmless(key);
-            let quotes = usize::from(line.text[at..].starts_with(['"', '\'']));
-            let shown = line.start + at + quotes..line.start + at + quotes + key.len();
+            let shown = line.start + at + line.text[at..].find(key).unwrap_or_default();
+            let shown = shown..shown + key.len();
             let message = format!("item {item} of Secret {name} is in plain");
             sheet.report(
                 PLAINTEXT_SECRET,

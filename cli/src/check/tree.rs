@@ -82,7 +82,7 @@ fn unresolved(files: &[Looked]) -> Vec<(usize, Late)> {
             }
             for (item, span) in &reference.items {
                 let has = |provided: &&Provided| provided.items.as_ref().is_none_or(|items| items.contains(item));
-                if !providers.iter().any(|provided| has(provided)) {
+                if !providers.iter().any(has) {
                     let item = harmless(item);
                     let message = format!("{} asks for item {item} of Secret {name}, which it does not have", reference.workload);
                     let subject = format!("{} {name} {item}", reference.workload);

@@ -39,6 +39,7 @@ pub(super) fn render(report: &Report) -> String {
         };
         let _ = writeln!(output, ">\n      {open}{}{close}\n    </testcase>", escape(&text));
     }
+    let _ = writeln!(output, "    <system-out>{}</system-out>", escape(&report.unproven.join("\n")));
     output.push_str("  </testsuite>\n</testsuites>\n");
     output
 }

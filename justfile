@@ -53,6 +53,15 @@ image:
 bench-redact:
     cargo bench --quiet -p bulla-cli --bench redact
 
+# Check a tree of 10,000 files, beside reading and parsing the same files
+bench-check:
+    cargo run --release --quiet -p bulla-tests --bin bench -- check
+
+# Detection of plaintext on the labelled corpus, beside gitleaks (built once from its Go module)
+bench-detect:
+    cargo build --release --quiet -p bulla-cli
+    scripts/detection
+
 # Fuzz one target for so many seconds (needs a nightly toolchain and cargo-fuzz)
 fuzz target seconds="600":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=65536

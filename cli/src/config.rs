@@ -13,6 +13,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::check::settings::Settings;
 use crate::cluster::sealing_keys::announced_key;
 use crate::error::{Error, Kind};
 use crate::keys::recipients_file;
@@ -41,6 +42,9 @@ struct Manifest {
     /// The first rule whose path matches counts.
     #[serde(default)]
     rules: Vec<Rule>,
+    /// What `bulla check` reports.
+    #[serde(default)]
+    check: Settings,
 }
 
 /// A place that opens values; one of both fields at least.
@@ -167,6 +171,7 @@ impl Config {
             globs.push(glob.map_err(|error| failed(&format!("rule {number}: {error}")))?.compile_matcher());
             choice(rule).map_err(|cause| failed(&format!("rule {number}: {cause}")))?;
         }
+        manifest.check.validate().map_err(|cause| failed(&cause))?;
         Ok(Self { folder: folder.to_owned(), manifest, globs })
     }
 
@@ -222,6 +227,18 @@ impl Config {
             let has = format!("{} has: {}", self.path().display(), known.join(", "));
             Error::new(Kind::Configuration, format!("there is no target {name}")).hint(has)
         })
+    }
+
+    /// What `bulla check` is told, and the folder that its paths are relative to.
+    #[must_use]
+    pub fn check(&self) -> (&Settings, &Path) {
+        (&self.manifest.check, &self.folder)
+    }
+
+    /// Where the recovery recipients are committed, if there are any.
+    #[must_use]
+    pub fn recovery_path(&self) -> Option<PathBuf> {
+        self.manifest.recovery.as_ref().map(|path| self.folder.join(path))
     }
 
     /// The recovery recipients, if there are any.

@@ -3,9 +3,10 @@
 //! One file per command in [`commands`]; `exec` has rooms of its own: [`source`], [`exec`], [`redact`], [`masks`]. What they share: [`manifest`] reads and splices YAML, [`plain`] turns a Secret's manifest into
 //! values, [`keys`] reads recipients and identities, [`passphrase`] asks for what must not be shown, [`config`] finds the rule for a file,
 //! [`cluster`] asks the API server, [`opened`] opens, [`sealed_file`] edits values in place, [`editor`] shows a text to its user, [`target`] says
-//! which keys values should be under, [`json`], [`yaml`] and [`diff`] write, [`walk`] and [`files`] find, read and write, [`error`] is how it ends
-//! when it goes wrong.
+//! which keys values should be under, [`json`], [`yaml`] and [`diff`] write, [`check`] finds what is wrong and [`report`] says it, [`walk`] and
+//! [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
 
+pub mod check;
 pub mod cluster;
 pub mod commands;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod opened;
 pub mod passphrase;
 pub mod plain;
 pub mod redact;
+pub mod report;
 pub mod sealed_file;
 pub mod source;
 pub mod target;

@@ -237,6 +237,12 @@ fn refusal(items: &[ItemReport]) -> Option<Refusal> {
     }
 }
 
+/// What can be said of a spec without a key: whether [`open`] would refuse it whatever the keys are.
+pub fn check_spec(spec: &SealedSecretSpec, types: &AllowedTypes) -> Result<(), SpecError> {
+    let parsed: Vec<_> = spec.encrypted_data.iter().map(|(item, text)| (item, text.parse::<SealedValue>())).collect();
+    check(spec, &parsed, types).map(drop)
+}
+
 struct Checked {
     /// In the order of `encryptedData`.
     names: Vec<ItemName>,
@@ -314,7 +320,8 @@ fn check(
 }
 
 /// The item that the API server parses as JSON for the Secret's type.
-fn json_item(spec: &SealedSecretSpec) -> Option<&'static str> {
+#[must_use]
+pub fn json_item(spec: &SealedSecretSpec) -> Option<&'static str> {
     match spec.template.as_ref()?.type_.as_deref()? {
         "kubernetes.io/dockerconfigjson" => Some(".dockerconfigjson"),
         "kubernetes.io/dockercfg" => Some(".dockercfg"),

@@ -1,6 +1,7 @@
 //! `just bench-value`: what one value and one command cost, beside Go's `age` and beside `kubeseal`, in one table.
 //! `just bench-edit`: what changing one item of a file costs as a whole command.
 //! `just bench-keys`: what rewrapping a repository costs, and what a flood of requests for it does to others.
+//! `just bench-check`: what checking a tree costs.
 //!
 //! | file | idea |
 //! | --- | --- |
@@ -8,6 +9,7 @@
 //! | `peer.rs` | Go's `age` library as a process that is asked a round at a time |
 //! | `value.rs` | seal, open and rewrap one value; rings of many keys |
 //! | `hostile.rs` | how long a refusal takes |
+//! | `check.rs` | a tree of 10,000 files against reading and parsing them |
 //! | `rewrap.rs` | a repository of 1,000 files, offline and through a cluster |
 //! | `flood.rs` | reconciling while rewrap requests flood in |
 //! | `process.rs` | the whole `bulla seal` and `bulla set` against `kubeseal`: time and memory |
@@ -16,6 +18,7 @@
 //! Figures of one machine say little, so that everything is compared with something measured in the same minute.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+mod check;
 mod flood;
 mod hostile;
 mod measure;
@@ -32,15 +35,16 @@ use table::Table;
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value, bench-edit or bench-keys");
+        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value, bench-edit, bench-keys or bench-check");
         return ExitCode::FAILURE;
     }
     match std::env::args().nth(1).as_deref() {
         Some("value") => value(),
         Some("edit") => edit(),
         Some("keys") => keys(),
+        Some("check") => check(),
         _ => {
-            eprintln!("which? run: just bench-value, bench-edit or bench-keys");
+            eprintln!("which? run: just bench-value, bench-edit, bench-keys or bench-check");
             return ExitCode::FAILURE;
         }
     }
@@ -77,6 +81,13 @@ fn keys() {
         flood::run(&mut table, &cluster).await;
         drop(controller);
     });
+    print!("{table}");
+}
+
+fn check() {
+    head("granit-parser 2.2");
+    let mut table = Table::default();
+    check::run(&mut table);
     print!("{table}");
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod completions;
 mod create;
 mod doctor;
@@ -66,6 +67,8 @@ pub enum Command {
     Exec(exec::Args),
     /// Show scope, keys and dates of sealed values, without any key
     Inspect(inspect::Args),
+    /// Look for plaintext and for what is wrong with sealed files, without any key
+    Check(check::Args),
     /// Compare the committed public keys with those of the clusters
     Recipients(recipients::Args),
     /// Move sealed values to the newest keys, in place
@@ -96,6 +99,7 @@ pub fn run(command: &Command) -> Result<ExitCode, Error> {
         Command::Unset(args) => unset::run(args),
         Command::Unseal(args) => unseal::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Check(args) => check::run(args),
         Command::Recipients(args) => recipients::run(args),
         Command::Rewrap(args) => rewrap::run(args),
         Command::Keys(args) => keys::run(args),

@@ -132,6 +132,11 @@ pub fn find_sealed<'d>(document: &'d Document<'_>) -> Vec<&'d Node> {
     }
 }
 
+/// Refuses an object that parsers read differently: aliases, merge keys, tags, keys that are not text to everyone.
+pub fn check_faithful(document: &Document<'_>, node: &Node) -> Result<(), ManifestError> {
+    check_secret(document, node, &Reader::new(document).referred)
+}
+
 fn written_kind(root: &Node) -> Option<Range<usize>> {
     root.get("kind").filter(|kind| kind.as_str() == Some("SecretList")).map(Node::span)
 }

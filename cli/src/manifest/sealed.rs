@@ -25,9 +25,7 @@ pub fn read_sealed(input: &Input) -> Result<Vec<SealedDocument>, Error> {
     for document in &documents {
         for node in find_sealed(document) {
             let place = document.place(node);
-            // The cause names no value: a type error of serde would quote it.
-            let sealed = to_value(node).and_then(|value| serde_json::from_value(value).ok());
-            let sealed = sealed.ok_or_else(|| {
+            let sealed = resource(node).ok_or_else(|| {
                 let hint = "compare it with what bulla seal writes; text that looks like a number or a boolean needs quotes";
                 failed().cause(format!("{place}: not of the form of a SealedSecret")).hint(hint)
             })?;
@@ -35,6 +33,12 @@ pub fn read_sealed(input: &Input) -> Result<Vec<SealedDocument>, Error> {
         }
     }
     Ok(found)
+}
+
+/// The node as a resource; none if it is not of that form. Why is not said: a type error of serde would quote a value.
+#[must_use]
+pub fn resource(node: &Node) -> Option<SealedSecret> {
+    to_value(node).and_then(|value| serde_json::from_value(value).ok())
 }
 
 /// A node as JSON; none for what JSON does not have. Depth is bounded by the parser.

@@ -145,6 +145,7 @@ impl World {
             partly: false,
             any_order: false,
             message: Message::Ours,
+            variables: Vec::new(),
         }
     }
 
@@ -192,6 +193,7 @@ pub(crate) struct Run<'w> {
     partly: bool,
     any_order: bool,
     message: Message,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// Whose words a refusal is in.
@@ -252,6 +254,12 @@ impl Run<'_> {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
     /// Runs it, expects success and compares with the snapshot `name`.
     pub(crate) fn succeeds(self, name: &str) -> Outcome {
         self.ends(0, Some(name))
@@ -290,6 +298,14 @@ impl Run<'_> {
     /// Runs it and expects this exit code, whatever the message is like.
     pub(crate) fn exits(mut self, code: i32) -> Outcome {
         self.message = Message::Any;
+        self.ends(code, None)
+    }
+
+    /// Runs it, whether it finds something or not.
+    pub(crate) fn ends_as_it_does(mut self) -> Outcome {
+        self.message = Message::Any;
+        let code = self.output().status.code().unwrap();
+        assert!(code <= 1, "exit code {code}");
         self.ends(code, None)
     }
 

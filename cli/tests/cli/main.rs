@@ -9,6 +9,7 @@ mod canary;
 mod harness;
 mod redact;
 
+mod check;
 mod cluster;
 mod config;
 mod create;

@@ -1,0 +1,238 @@
+//! A finding, the file it is made in, and the one line of source that a report may show of it.
+//!
+//! No finding holds a value in plain: an excerpt is put together from spans that are named as harmless, and all else on the line is left out.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::rule::{Rule, Severity};
+use crate::error::printable;
+
+/// What stands for a value in an excerpt, whatever its length.
+const MASK: &str = "********";
+
+/// Longest text of a span that is shown.
+const SHOWN: usize = 60;
+
+/// A file, as reports name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName {
+    /// As the command line has it.
+    pub shown: String,
+    /// From the root of the repository, with slashes; absolute if it is outside.
+    pub from_root: String,
+    /// Where it is, for the rules of the configuration; none for standard input.
+    pub path: Option<PathBuf>,
+    /// Start of the id of the commit whose version this is, if it is not the present one.
+    pub commit: Option<String>,
+}
+
+/// One line of source, as far as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Excerpt {
+    /// The text.
+    pub text: String,
+    /// The characters of it that are meant.
+    pub mark: Range<usize>,
+}
+
+/// Something that a rule found.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Which rule.
+    pub rule: &'static Rule,
+    /// As configured.
+    pub severity: Severity,
+    /// Where.
+    pub file: FileName,
+    /// Line from 1.
+    pub line: usize,
+    /// Column in characters from 1.
+    pub column: usize,
+    /// Column behind the last character on this line.
+    pub end_column: usize,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The source line.
+    pub excerpt: Excerpt,
+    /// What it is about, without line numbers and values: it makes the fingerprint.
+    pub subject: String,
+    /// Line where the object starts that it is in.
+    pub object_line: usize,
+}
+
+/// What of the source may be shown.
+#[derive(Debug, Clone)]
+pub enum Show {
+    /// The text of the span.
+    Span,
+    /// This key, if it is on the same line and not empty, and a mask for the value.
+    Masked(Range<usize>),
+    /// Nothing.
+    Nothing,
+}
+
+/// A file under check: its text, and what was found in it.
+#[derive(Debug)]
+pub struct Sheet<'t> {
+    file: &'t FileName,
+    text: &'t str,
+    breaks: Vec<usize>,
+    /// An offset and its column, to go on from on the same line: a line may be as long as the file.
+    last: (usize, usize),
+    /// What was found, in the order in which it was.
+    pub findings: Vec<Finding>,
+    /// Where the object starts that is being looked at.
+    pub object: usize,
+}
+
+impl<'t> Sheet<'t> {
+    /// A file with nothing found.
+    #[must_use]
+    pub fn new(file: &'t FileName, text: &'t str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Self { file, text, breaks, last: (0, 1), findings: Vec::new(), object: 0 }
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// Offset of a line and a column in characters, both from 1.
+    #[must_use]
+    pub fn offset(&self, line: usize, column: usize) -> usize {
+        let span = self.line_span(line.max(1));
+        let text = &self.text[span.clone()];
+        let mark = text.len() - text.trim_start_matches('\u{feff}').len();
+        let inside = text[mark..].char_indices().nth(column.saturating_sub(1)).map(|(at, _)| at);
+        inside.map_or(span.end, |at| span.start + mark + at)
+    }
+
+    /// Line of an offset, from 1.
+    #[must_use]
+    pub fn line(&self, offset: usize) -> usize {
+        self.breaks.partition_point(|at| *at < offset) + 1
+    }
+
+    /// The bytes of a line, without its break.
+    fn line_span(&self, line: usize) -> Range<usize> {
+        let start = line.checked_sub(2).and_then(|before| self.breaks.get(before)).map_or(0, |at| at + 1);
+        let end = self.breaks.get(line - 1).copied().unwrap_or(self.text.len());
+        start..end.max(start)
+    }
+
+    /// Notes something at `span`. `subject` says what it is about, without values.
+    pub fn report(&mut self, rule: &'static Rule, span: Range<usize>, show: &Show, subject: &str, message: impl Into<String>) {
+        let line = self.line(span.start);
+        let whole = self.line_span(line);
+        let end = span.end.clamp(span.start, whole.end.max(span.start));
+        let (start, end) = (self.column(whole.start, span.start), self.column(whole.start, end));
+        let excerpt = self.excerpt(whole, &span, show);
+        self.findings.push(Finding {
+            rule,
+            severity: rule.severity,
+            file: self.file.clone(),
+            line,
+            column: start,
+            end_column: end.max(start + 1),
+            message: message.into(),
+            excerpt,
+            subject: subject.to_owned(),
+            object_line: self.line(self.object),
+        });
+    }
+
+    /// Column of an offset, in characters from 1. A mark at the start of the file is none.
+    fn column(&mut self, line: usize, offset: usize) -> usize {
+        let (from, column) = if (line..=offset).contains(&self.last.0) { self.last } else { (line, 1) };
+        let between = &self.text[from..offset];
+        let between = if from == 0 { between.trim_start_matches('\u{feff}') } else { between };
+        self.last = (offset, column + between.chars().count());
+        self.last.1
+    }
+
+    fn excerpt(&self, line: Range<usize>, span: &Range<usize>, show: &Show) -> Excerpt {
+        let (from, key) = match show {
+            Show::Masked(key) if !key.is_empty() && line.contains(&key.start) && key.end <= span.start => {
+                (key.start, harmless(&self.text[key.clone()]))
+            }
+            _ => (span.start, String::new()),
+        };
+        let before = self.text[line.start..from].trim_start_matches('\u{feff}');
+        let blank = before.trim_start_matches([' ', '-', '\t']).is_empty();
+        let mut text = if blank { before.replace('\t', " ") } else { "… ".to_owned() };
+        if !key.is_empty() {
+            text.push_str(&key);
+            text.push_str(": ");
+        }
+        let mark = text.chars().count();
+        let visible = span.start..span.end.min(line.end).max(span.start);
+        match show {
+            Show::Masked(_) => text.push_str(MASK),
+            Show::Nothing => text.push('…'),
+            Show::Span => text.push_str(&shorten(self.text[visible.clone()].trim_end())),
+        }
+        let end = text.chars().count();
+        if !self.text[visible.end..line.end.max(visible.end)].trim().is_empty() {
+            text.push_str(" …");
+        }
+        Excerpt { text, mark: mark..end.max(mark + 1) }
+    }
+}
+
+/// A key, if it is a name; in a broken file it may be a value.
+#[must_use]
+pub fn harmless(key: &str) -> String {
+    let bare = key.trim_matches(['"', '\'']);
+    let name =
+        (1..=253).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte));
+    if name { bare.to_owned() } else { "?".to_owned() }
+}
+
+fn shorten(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::rule::{MALFORMED_VALUE, PLAINTEXT_SECRET};
+
+    fn excerpt(text: &str, span: Range<usize>, show: &Show) -> (String, String) {
+        let file = FileName { shown: "a".into(), from_root: "a".into(), path: None, commit: None };
+        let mut sheet = Sheet::new(&file, text);
+        sheet.report(PLAINTEXT_SECRET, span, show, "", "");
+        let Excerpt { text, mark } = sheet.findings.remove(0).excerpt;
+        let marked = text.chars().skip(mark.start).take(mark.len()).collect();
+        (text, marked)
+    }
+
+    #[test]
+    fn only_what_is_named_harmless_is_shown() {
+        let text = "data:\n  pass: hunter2 # old: hunter1\n";
+        assert_eq!(excerpt(text, 14..21, &Show::Masked(8..12)), ("  pass: ******** …".into(), MASK.into()));
+        let text = r#"{"kind":"Secret","data":{"a":"aHVudGVyMg==","b":"aHVudGVyMw=="}}"#;
+        assert_eq!(excerpt(text, 48..62, &Show::Masked(44..47)).0, "… b: ******** …");
+        assert_eq!(excerpt("x: hunter2\n", 3..10, &Show::Nothing).0, "… …");
+        assert_eq!(excerpt("hunter2 hunter2: x\n", 17..18, &Show::Masked(0..15)).0, "?: ********");
+        assert_eq!(excerpt("name: db # note\n", 6..8, &Show::Span), ("… db …".into(), "db".into()));
+    }
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        let file = FileName { shown: "a".into(), from_root: "a".into(), path: None, commit: None };
+        let mut sheet = Sheet::new(&file, "\u{feff}é: 1\né: xyz\nlast");
+        sheet.report(MALFORMED_VALUE, 3..5, &Show::Nothing, "", "");
+        sheet.report(MALFORMED_VALUE, 13..16, &Show::Nothing, "", "");
+        sheet.report(MALFORMED_VALUE, 13..21, &Show::Nothing, "", "");
+        sheet.report(MALFORMED_VALUE, 21..21, &Show::Nothing, "", "");
+        let places: Vec<_> = sheet.findings.iter().map(|found| (found.line, found.column, found.end_column)).collect();
+        assert_eq!(places, [(1, 1, 2), (2, 4, 7), (2, 4, 7), (3, 5, 6)]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Versions of files that are in Git and nowhere else: what is staged, and what the commits after a revision brought.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use gix::bstr::ByteSlice as _;
+use gix::objs::tree::EntryKind;
+use gix::{ObjectId, Repository};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind, warn};
+use crate::manifest::MAX_BYTES;
+
+/// One version of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Where it is, or was, in the working tree.
+    pub path: PathBuf,
+    /// Start of the commit's id, if another version is there now.
+    pub commit: Option<String>,
+    id: ObjectId,
+}
+
+/// A repository with its root.
+pub struct Git {
+    repository: Repository,
+    root: PathBuf,
+}
+
+/// What became of reading a version.
+pub enum Content {
+    /// All of it.
+    Whole(Zeroizing<Vec<u8>>),
+    /// It is longer than what is read: so many bytes.
+    TooLarge(u64),
+}
+
+impl Git {
+    /// The repository of the working directory.
+    pub fn here() -> Result<Self, Error> {
+        let repository = gix::discover(".").map_err(|_| {
+            let failed = Error::new(Kind::Usage, "there is no Git repository here").cause("--staged and --since ask one");
+            failed.hint("run this in a repository, or check files as they are: bulla check PATH")
+        })?;
+        let root = repository.workdir().unwrap_or(repository.git_dir()).to_owned();
+        let root = std::fs::canonicalize(&root).unwrap_or(root);
+        Ok(Self { repository, root })
+    }
+
+    /// What the next commit would add or change.
+    pub fn staged(&self) -> Result<Vec<Version>, Error> {
+        let failed = |error: &dyn std::fmt::Display| failed("cannot read the index of the repository", error);
+        let index = self.repository.index_or_empty().map_err(|error| failed(&error))?;
+        let head = self.repository.head_tree_id_or_empty().map_err(|error| failed(&error))?;
+        let committed = self.files_of(head.detach())?;
+        let mut versions = Vec::new();
+        for entry in index.entries() {
+            let path = entry.path(&index);
+            // Neither a link, nor a submodule, nor one side of a conflict.
+            let is_file = matches!(entry.mode, gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE);
+            let is_empty = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD);
+            if !is_file || is_empty || entry.stage_raw() != 0 || committed.get(path.as_bytes()) == Some(&entry.id) {
+                continue;
+            }
+            versions.push(Version { path: self.path(path.as_bytes()), commit: None, id: entry.id });
+        }
+        Ok(versions)
+    }
+
+    /// What the commits after `revision` brought, also what later ones of them took away again. The present version of a file has no
+    /// commit; earlier ones have that which brought them.
+    pub fn since(&self, revision: &str) -> Result<Vec<Version>, Error> {
+        let shallow = self.repository.is_shallow().unwrap_or_default();
+        let head = self.repository.head_id().map_err(|_| {
+            Error::new(Kind::Usage, "this repository has no commit").hint("check what is staged (--staged), or files as they are")
+        })?;
+        let from = self.repository.rev_parse_single(revision).and_then(|id| id.object()?.peel_to_commit()).map_err(|_| {
+            let failed = Error::new(Kind::Usage, format!("cannot find the commit {revision}"));
+            let clone = if shallow {
+                "the clone is shallow, and what is older is not there"
+            } else {
+                "no branch, tag or id leads to one"
+            };
+            failed.cause(clone).hint("fetch more of the history: git fetch --unshallow, or fetch-depth: 0 in the pipeline")
+        })?;
+        let present =
+            self.files_of(self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))?.detach())?;
+        let unreadable = |error: &dyn std::fmt::Display| failed("cannot read the history of the repository", error);
+        let walk = self.repository.rev_walk([head.detach()]).with_hidden([from.id]).all().map_err(|error| unreadable(&error))?;
+        let mut known = HashMap::new();
+        for info in walk {
+            let info = info.map_err(|error| unreadable(&error))?;
+            let commit = info.id().object().and_then(gix::Object::try_into_commit).map_err(|error| unreadable(&error))?;
+            let tree = commit.tree_id().map_err(|error| unreadable(&error))?.detach();
+            let mut parents = Vec::new();
+            for parent in info.parent_ids() {
+                // Of a shallow clone the parents of the oldest commit are not there.
+                let Some(parent) = parent.object().ok().and_then(|object| object.try_into_commit().ok()) else { continue };
+                parents.push(parent.tree_id().map_err(|error| unreadable(&error))?.detach());
+            }
+            if shallow && parents.is_empty() {
+                warn(format!("the clone is shallow: everything in {} counts as new", commit.id().shorten_or_id()));
+            }
+            let mut brought = self.brought(parents.first().copied(), tree)?;
+            for parent in parents.iter().skip(1) {
+                // A merge brings what none of its sides had.
+                let also: HashSet<_> = self.brought(Some(*parent), tree)?.into_iter().collect();
+                brought.retain(|version| also.contains(version));
+            }
+            for (path, id) in brought {
+                let commit = (present.get(&path) != Some(&id)).then(|| commit.id().shorten_or_id().to_string());
+                known.insert((path, id), commit);
+            }
+        }
+        let versions = known.into_iter().map(|((path, id), commit)| Version { path: self.path(&path), commit, id });
+        let mut versions: Vec<_> = versions.collect();
+        versions.sort_by(|a, b| (&a.path, &a.commit).cmp(&(&b.path, &b.commit)));
+        Ok(versions)
+    }
+
+    /// Reads a version.
+    pub fn read(&self, version: &Version) -> Result<Content, Error> {
+        let failed = |error: &dyn std::fmt::Display| failed("cannot read from the repository", error);
+        let header = self.repository.find_header(version.id).map_err(|error| failed(&error))?;
+        if header.size() > MAX_BYTES as u64 {
+            return Ok(Content::TooLarge(header.size()));
+        }
+        let mut object = self.repository.find_object(version.id).map_err(|error| failed(&error))?;
+        Ok(Content::Whole(Zeroizing::new(std::mem::take(&mut object.data))))
+    }
+
+    fn path(&self, path: &[u8]) -> PathBuf {
+        // Only Windows has paths that are no text of its own.
+        gix::path::from_bstr(path.as_bstr())
+            .map_or_else(|_| self.root.join(path.to_str_lossy().as_ref()), |path| self.root.join(path))
+    }
+
+    /// All files of a tree with their ids.
+    fn files_of(&self, tree: ObjectId) -> Result<HashMap<Vec<u8>, ObjectId>, Error> {
+        Ok(self.brought(None, tree)?.into_iter().collect())
+    }
+
+    /// Files that are in `after` and not, or not so, in `before`.
+    fn brought(&self, before: Option<ObjectId>, after: ObjectId) -> Result<Vec<(Vec<u8>, ObjectId)>, Error> {
+        let mut found = Vec::new();
+        let mut todo = vec![(Vec::new(), before, after)];
+        while let Some((folder, before, after)) = todo.pop() {
+            let (old, new) = (before.map(|id| self.entries(id)).transpose()?.unwrap_or_default(), self.entries(after)?);
+            let old: HashMap<_, _> = old.into_iter().map(|(name, kind, id)| (name, (kind, id))).collect();
+            for (name, kind, id) in new {
+                let before = old.get(&name);
+                if before.is_some_and(|(_, old)| *old == id) {
+                    continue;
+                }
+                let path = if folder.is_empty() { name } else { [&folder[..], b"/", &name].concat() };
+                match kind {
+                    EntryKind::Tree => {
+                        todo.push((path, before.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| *id), id));
+                    }
+                    EntryKind::Blob | EntryKind::BlobExecutable => found.push((path, id)),
+                    EntryKind::Link | EntryKind::Commit => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn entries(&self, tree: ObjectId) -> Result<Vec<(Vec<u8>, EntryKind, ObjectId)>, Error> {
+        let failed = |error: &dyn std::fmt::Display| failed("cannot read from the repository", error);
+        let tree = self.repository.find_tree(tree).map_err(|error| failed(&error))?;
+        let decoded = tree.decode().map_err(|error| failed(&error))?;
+        Ok(decoded.entries.iter().map(|entry| (entry.filename.to_vec(), entry.mode.kind(), entry.oid.to_owned())).collect())
+    }
+}
+
+/// Whether a path is one of `paths`, or below one.
+#[must_use]
+pub fn is_within(path: &Path, paths: &[PathBuf]) -> bool {
+    paths.is_empty() || paths.iter().any(|folder| path.starts_with(folder))
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::Io, what).cause(error).hint("git fsck says what is wrong with it; a partial clone may lack objects")
+}

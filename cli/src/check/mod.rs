@@ -1,0 +1,267 @@
+//! `bulla check` without its command line: from files to findings. No key and no cluster is asked.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `rule.rs` | the rules: id, severity, what is wrong, what to do |
+//! | `finding.rs` | a finding, and the line of source that may be shown of it |
+//! | `inputs.rs`, `git.rs` | which files: below folders, staged, brought by commits |
+//! | `sift.rs` | one pass that puts most files down |
+//! | `file.rs` | one file against all rules that need no other |
+//! | `readable.rs` | what our reader refuses |
+//! | `sealed.rs`, `keys.rs` | SealedSecrets: form, place, dates; their keys |
+//! | `plain.rs`, `template.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
+//! | `references.rs`, `tree.rs` | what several documents say together |
+//! | `allow.rs`, `settings.rs`, `baseline.rs` | what is not reported, and why |
+
+pub mod allow;
+pub mod baseline;
+pub mod file;
+pub mod finding;
+pub mod git;
+pub mod inputs;
+pub mod keys;
+pub mod kustomize;
+pub mod placeholder;
+pub mod plain;
+pub mod private_keys;
+pub mod readable;
+pub mod references;
+pub mod rule;
+pub mod sealed;
+pub mod settings;
+pub mod sift;
+pub mod template;
+pub mod tree;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
+
+use self::file::{Looked, Yardstick};
+use self::finding::{FileName, Finding};
+use self::git::{Content, Git};
+use self::inputs::{Names, is_manifest};
+use self::keys::Keys;
+use self::rule::Severity;
+use crate::config::Config;
+use crate::error::{Error, Kind};
+use crate::files::Input;
+use crate::manifest::MAX_BYTES;
+
+/// What is asked for.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Files and folders; `-` is standard input.
+    pub paths: Vec<PathBuf>,
+    /// What is staged.
+    pub staged: bool,
+    /// What commits after this revision brought.
+    pub since: Option<String>,
+    /// Rules that do not count.
+    pub skip: Vec<String>,
+    /// An earlier report, whose findings are known.
+    pub baseline: Option<PathBuf>,
+    /// Recipients that are believed instead of those in the repository.
+    pub trust: Vec<PathBuf>,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Report {
+    /// By file and line.
+    pub findings: Vec<Finding>,
+    /// One for each finding.
+    pub fingerprints: Vec<String>,
+    /// Names of all files that were looked at, from the root.
+    pub files: Vec<String>,
+    /// How many findings the baseline knows.
+    pub known: usize,
+    /// What could not be looked at or proven.
+    pub unproven: Vec<&'static str>,
+}
+
+impl Report {
+    /// How many findings have this severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// Looks at everything that is asked for.
+pub fn run(request: &Request) -> Result<Report, Error> {
+    if let Some(unknown) = request.skip.iter().find(|rule| rule::Rule::named(rule).is_none()) {
+        let failed = Error::new(Kind::Usage, format!("there is no rule {}", finding::harmless(unknown)));
+        return Err(failed.hint("docs/rules.md lists them, and each finding names its own"));
+    }
+    let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
+    let names = Names::here()?;
+    let config = Config::here()?;
+    let now = Timestamp::now();
+    let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, |path| names.of(path))?;
+    let yardstick = Yardstick { config, keys, now, today: now.to_zoned(TimeZone::UTC).date() };
+    let from_git = request.staged || request.since.is_some();
+    let mut looked =
+        if from_git { look_at_git(request, &names, &yardstick)? } else { look_at_files(request, &names, &yardstick)? };
+    tree::check(&mut looked, !from_git);
+    looked.iter_mut().for_each(Looked::apply_comments);
+    let files = looked.iter().map(|file| file.name.from_root.clone()).collect();
+    let mut findings: Vec<Finding> = looked.into_iter().flat_map(|file| file.findings).chain(of_keys).collect();
+    settle(&mut findings, request, &yardstick);
+    let fingerprints = baseline::fingerprints(&findings);
+    let all = findings.len();
+    let (findings, fingerprints): (Vec<_>, Vec<_>) =
+        findings.into_iter().zip(fingerprints).filter(|(_, fingerprint)| !baseline.contains(fingerprint)).unzip();
+    let known = all - findings.len();
+    Ok(Report { findings, fingerprints, files, known, unproven: unproven(&yardstick, from_git) })
+}
+
+/// Severities as configured, without what is off, skipped or allowed, in order.
+fn settle(findings: &mut Vec<Finding>, request: &Request, yardstick: &Yardstick) {
+    if let Some(config) = &yardstick.config {
+        let (settings, folder) = config.check();
+        let allowed = settings.allowed();
+        findings.retain_mut(|finding| {
+            let severity = settings.severity(finding.rule);
+            finding.severity = severity.unwrap_or(finding.severity);
+            severity.is_some() && !allow::is_allowed(finding, &allowed, folder)
+        });
+    }
+    findings.retain(|finding| !request.skip.iter().any(|rule| rule == finding.rule.id));
+    findings.sort_by(|a, b| {
+        let place = |finding: &Finding| (finding.line, finding.column, finding.rule.id);
+        (&a.file.from_root, &a.file.commit).cmp(&(&b.file.from_root, &b.file.commit)).then_with(|| place(a).cmp(&place(b)))
+    });
+}
+
+fn unproven(yardstick: &Yardstick, from_git: bool) -> Vec<&'static str> {
+    let mut unproven =
+        vec!["no key is used: the MAC of sealed values is unchecked, so what they say of themselves is not proven"];
+    if yardstick.keys.are_unknown() {
+        unproven.push("keys are not compared: no recipients files are known (.bulla.yaml or --trust)");
+    }
+    if from_git {
+        unproven.push("references of workloads are not followed: other files are not looked at");
+    }
+    unproven
+}
+
+fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Result<Vec<Looked>, Error> {
+    let here = [PathBuf::from(".")];
+    let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
+    let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
+    let named: std::collections::HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
+    let files = inputs::files(&paths)?;
+    let mut looked = in_parallel(&files, |path| {
+        let name = names.of(path);
+        let manifest = named.contains(path) || is_manifest(path);
+        Ok(match read(path, manifest)? {
+            Some(Content::Whole(bytes)) => Some(file::look(name, &bytes, manifest, false, yardstick)),
+            Some(Content::TooLarge(length)) => Some(file::too_large(name, length)),
+            None => None,
+        })
+    })?;
+    if !stdin.is_empty() {
+        let bytes = Input::Stdin.read("manifests")?;
+        looked.push(file::look(Names::stdin(), &bytes, true, false, yardstick));
+    }
+    let by_path: HashMap<PathBuf, &PathBuf> = files.iter().filter_map(|path| Some((names.of(path).path?, path))).collect();
+    let wanted: Vec<_> = looked.iter().flat_map(|file| file.value_files.clone()).collect();
+    for source in wanted {
+        // What is not among the files is not in the repository either, or was not asked for.
+        if let Some(path) = by_path.get(&source.path)
+            && let Some(Content::Whole(bytes)) = read(path, true)?
+        {
+            looked.push(file::value_file(names.of(path), &bytes, &source));
+        }
+    }
+    Ok(looked)
+}
+
+fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Result<Vec<Looked>, Error> {
+    let git = Git::here()?;
+    let wanted: Vec<PathBuf> = request.paths.iter().filter_map(|path| names.of(path).path).collect();
+    let mut versions = match &request.since {
+        Some(revision) => git.since(revision)?,
+        None => git.staged()?,
+    };
+    versions.retain(|version| git::is_within(&version.path, &wanted));
+    let mut looked = Vec::new();
+    // Not all at once: a long history would not fit.
+    for some in versions.chunks(256) {
+        let contents: Vec<_> = some.iter().map(|version| Ok((version, git.read(version)?))).collect::<Result<_, Error>>()?;
+        looked.extend(in_parallel(&contents, |(version, content)| {
+            let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
+            let (manifest, history) = (is_manifest(&version.path), version.commit.is_some());
+            Ok(Some(match content {
+                Content::Whole(bytes) => file::look(name, bytes, manifest, history, yardstick),
+                Content::TooLarge(length) => file::too_large(name, *length),
+            }))
+        })?);
+    }
+    let wanted: Vec<_> = looked.iter().flat_map(|file| file.value_files.clone()).collect();
+    for source in wanted {
+        for version in versions.iter().filter(|version| version.path == source.path) {
+            if let Content::Whole(bytes) = git.read(version)? {
+                let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
+                looked.push(file::value_file(name, &bytes, &source));
+            }
+        }
+    }
+    Ok(looked)
+}
+
+/// The content of a file; none if it is not text and not meant as such.
+fn read(path: &Path, manifest: bool) -> Result<Option<Content>, Error> {
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Io, format!("cannot read {}", path.display())).cause(error).hint("check who may read it: ls -l")
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let most = MAX_BYTES as u64;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or_default() + 1));
+    if !manifest || length > most {
+        // The beginning says whether it is text.
+        (&mut file).take(8192).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.contains(&0) && !matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+            return Ok(None);
+        }
+        if length > most {
+            return Ok(Some(Content::TooLarge(length)));
+        }
+    }
+    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(Content::Whole(bytes)))
+}
+
+/// Does something for each of `items` on all cores, and keeps their order. The first error ends it.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<Option<R>, Error> + Sync) -> Result<Vec<R>, Error> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().div_ceil(16)).max(1);
+    let run = || {
+        let mut done = Vec::new();
+        while let Some((index, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, items.get(index)?)))
+        {
+            if let Some(result) = work(item)? {
+                done.push((index, result));
+            }
+        }
+        Ok(done)
+    };
+    let all = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let own = run();
+        let others = others.into_iter().map(|thread| thread.join().expect("a thread that checks does not panic"));
+        [own].into_iter().chain(others).collect::<Result<Vec<_>, Error>>()
+    })?;
+    let mut all: Vec<(usize, R)> = all.into_iter().flatten().collect();
+    all.sort_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, result)| result).collect())
+}

@@ -1,0 +1,104 @@
+//! Values in plain in `kind: Secret`, at any depth of any document: Lists, and manifests that stand within others.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use super::finding::{Sheet, Show, harmless};
+use super::placeholder::is_placeholder;
+use super::rule::PLAINTEXT_SECRET;
+use crate::manifest::{Document, Kind, Node, Scalar, ScalarValue};
+
+/// As kubectl decodes `data`, and a little more: what it would refuse is in plain all the same.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Reports each value in plain, and gives the bytes that they stand on.
+pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>, covered: &mut Vec<Range<usize>>) {
+    if let Some(root) = document.root() {
+        walk(sheet, root, false, covered);
+    }
+}
+
+/// `implied`: an item of a `SecretList`, which needs no kind of its own.
+fn walk(sheet: &mut Sheet<'_>, node: &Node, implied: bool, covered: &mut Vec<Range<usize>>) {
+    match node.kind() {
+        Kind::Mapping(entries) => {
+            let kind = node.get("kind").and_then(kind_of);
+            if kind.as_deref() == Some("Secret") || kind.is_none() && implied {
+                sheet.object = node.outer_start();
+                secret(sheet, node, covered);
+            }
+            let implied = kind.as_deref() == Some("SecretList");
+            for (key, value) in entries {
+                walk(sheet, value, false, covered);
+                if implied && key.as_str() == Some("items") {
+                    value.as_sequence().unwrap_or_default().iter().for_each(|item| walk(sheet, item, true, covered));
+                }
+            }
+        }
+        Kind::Sequence(items) => items.iter().for_each(|item| walk(sheet, item, false, covered)),
+        Kind::Scalar(_) | Kind::Alias(_) => {}
+    }
+}
+
+fn kind_of(node: &Node) -> Option<String> {
+    match node.as_scalar()?.read() {
+        ScalarValue::Binary(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        _ => Some(node.as_scalar()?.raw().to_owned()),
+    }
+}
+
+fn secret(sheet: &mut Sheet<'_>, node: &Node, covered: &mut Vec<Range<usize>>) {
+    let name = object_name(node);
+    for (field, encoded) in [("data", true), ("stringData", false)] {
+        let Some(mapping) = node.get(field) else { continue };
+        covered.push(mapping.span());
+        for (key, value) in mapping.as_mapping().unwrap_or_default() {
+            if has_value(sheet.text(), value, encoded) {
+                let item = harmless(key.as_scalar().map(Scalar::raw).unwrap_or_default());
+                let message = format!("item {item} of Secret {name} is in plain");
+                sheet.report(PLAINTEXT_SECRET, value.span(), &Show::Masked(key.span()), &format!("{name} {item}"), message);
+            }
+        }
+    }
+}
+
+/// `namespace/name` of an object, as far as it has them.
+#[must_use]
+pub fn object_name(node: &Node) -> String {
+    let text = |field: &str| node.at(&["metadata", field]).and_then(Node::as_str).map(harmless);
+    let name = text("name").unwrap_or_else(|| "(no name)".to_owned());
+    text("namespace").map_or(name.clone(), |namespace| format!("{namespace}/{name}"))
+}
+
+/// Whether a value of a Secret gives something away.
+fn has_value(text: &str, value: &Node, encoded: bool) -> bool {
+    let Some(scalar) = value.as_scalar() else {
+        // `{{ .Values.x }}` without quotes is a mapping in a mapping, and no value of a Secret is one.
+        let braces = &text[value.span()];
+        return braces.starts_with("{{") && !is_nothing(braces, false);
+    };
+    match scalar.read() {
+        ScalarValue::Null => false,
+        ScalarValue::Binary(bytes) => !bytes.is_empty(),
+        _ => !is_nothing(scalar.raw(), encoded),
+    }
+}
+
+/// Whether a text in a Secret is none, as it is or as base64.
+#[must_use]
+pub fn is_nothing(text: &str, encoded: bool) -> bool {
+    is_placeholder(text) || encoded && is_nothing_in_base64(text)
+}
+
+fn is_nothing_in_base64(text: &str) -> bool {
+    let bare: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
+    let Ok(decoded) = LENIENT.decode(bare.as_bytes()).map(Zeroizing::new) else { return false };
+    str::from_utf8(&decoded).is_ok_and(is_placeholder)
+}

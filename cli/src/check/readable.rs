@@ -1,0 +1,27 @@
+//! Which rule a manifest breaks that our reader refuses.
+
+use super::finding::{Sheet, Show};
+use super::rule::{AMBIGUOUS_SECRET, DUPLICATE_KEY, FOREIGN_DOCUMENT, FOREIGN_LINE_BREAK, NOT_TEXT, NOT_YAML, Rule, TOO_LARGE};
+use crate::manifest::{ManifestError, Reason};
+
+/// The rule for a reason.
+#[must_use]
+pub fn rule_for(reason: &Reason) -> &'static Rule {
+    match reason {
+        Reason::TooLarge | Reason::TooDeep | Reason::TooManyNodes | Reason::TooManyReferences => TOO_LARGE,
+        Reason::NotUtf8 | Reason::Utf16WithoutMark | Reason::BadUtf16 | Reason::Binary | Reason::ControlCharacter { .. } => {
+            NOT_TEXT
+        }
+        Reason::ForeignLineBreak { .. } | Reason::InteriorByteOrderMark => FOREIGN_LINE_BREAK,
+        Reason::ForeignDocumentMark | Reason::JsonBeginning | Reason::SecretInForeignList => FOREIGN_DOCUMENT,
+        Reason::DuplicateKey { .. } => DUPLICATE_KEY,
+        Reason::Syntax { .. } => NOT_YAML,
+        _ => AMBIGUOUS_SECRET,
+    }
+}
+
+/// Notes a refusal where it says it is.
+pub fn report(sheet: &mut Sheet<'_>, error: &ManifestError) {
+    let at = sheet.offset(error.place.line, error.place.column);
+    sheet.report(rule_for(&error.reason), at..at, &Show::Nothing, &error.place.path, error.reason.to_string());
+}

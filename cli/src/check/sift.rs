@@ -1,0 +1,106 @@
+//! One pass over the bytes of a file that says whether there is anything in it to look at. Most files are put down here.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+/// What was met.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sifted {
+    /// A word of Secrets, or an escape that may write one.
+    pub manifest: bool,
+    /// Where private keys may be, with what they begin.
+    pub keys: Vec<(usize, Sign)>,
+}
+
+/// The beginning of a private key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// `AGE-SECRET-KEY-`.
+    Identity,
+    /// `PRIVATE KEY`, as in the first line of PEM.
+    Pem,
+    /// Base64 of either.
+    Base64,
+}
+
+/// Most places of private keys that are looked at in one file.
+const MOST: usize = 10_000;
+
+/// `Secret`, `secretGenerator`, `imagePullSecrets` and all the others have this in common.
+const WORD: &str = "ecret";
+
+/// How letters of `Secret` may be written so that no search finds the word: `"\x53ecret"`, `"Sec\` and the rest on the next line,
+/// `!!binary U2VjcmV0`.
+const DISGUISES: [&str; 12] = [
+    "\\x5",
+    "\\x6",
+    "\\x7",
+    "\\u005",
+    "\\u006",
+    "\\u007",
+    "\\U0000005",
+    "\\U0000006",
+    "\\U0000007",
+    "\\\n",
+    "\\\r\n",
+    "U2VjcmV0",
+];
+
+/// `AGE-SECRET-KEY-` and `PRIVATE KEY` in base64, at each of the three offsets.
+const ENCODED: [&str; 6] =
+    ["QUdFLVNFQ1JFVC1LRVkt", "FHRS1TRUNSRVQtS0VZL", "BR0UtU0VDUkVULUtFWS", "UFJJVkFURSBLRV", "BSSVZBVEUgS0VZ", "QUklWQVRFIEtFW"];
+
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = [WORD, "AGE-SECRET-KEY-", "PRIVATE KEY"].into_iter().chain(ENCODED).chain(DISGUISES);
+    AhoCorasick::new(words).expect("a few short words")
+});
+
+/// Looks through `bytes`.
+#[must_use]
+pub fn sift(bytes: &[u8]) -> Sifted {
+    let mut sifted = Sifted::default();
+    for found in SEARCH.find_iter(bytes) {
+        let sign = match found.pattern().as_usize() {
+            1 => Sign::Identity,
+            2 => Sign::Pem,
+            3..9 => Sign::Base64,
+            _ => {
+                sifted.manifest = true;
+                continue;
+            }
+        };
+        if sifted.keys.len() < MOST {
+            sifted.keys.push((found.start(), sign));
+        }
+    }
+    sifted
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn base64_of_keys_is_met_wherever_it_begins() {
+        for text in ["AGE-SECRET-KEY-PQ-1QQ", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\n"] {
+            for before in 0..3 {
+                let encoded = STANDARD.encode([&vec![b'\n'; before], text.as_bytes()].concat());
+                assert_eq!(sift(encoded.as_bytes()).keys.len(), 1, "{before} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_secrets_are_met_in_disguise() {
+        for text in
+            ["kind: Secret", "kind: \"S\\x65cr\\u0065t\"", "kind: \"Se\\\n  cret\"", "kind: !!binary U2VjcmV0", "secretKeyRef:"]
+        {
+            assert!(sift(text.as_bytes()).manifest, "{text}");
+        }
+        assert_eq!(sift(b"kind: ConfigMap\ndata: {a: b}\n"), Sifted::default());
+    }
+}

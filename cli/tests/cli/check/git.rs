@@ -1,0 +1,148 @@
+//! What is staged and what commits brought; repositories that are in no good state.
+
+use std::process::Command;
+
+use super::super::harness::World;
+use super::{check, world};
+
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a: bulla-canary-7f3a\n";
+
+fn git(world: &World, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args([
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.com",
+        "-c",
+        "init.defaultBranch=main",
+        "-c",
+        "protocol.file.allow=always",
+    ]);
+    command.args(args).current_dir(world.path("")).env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", world.path("home"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The clean tree as a repository with one commit; key files of the harness are ignored.
+fn repository() -> World {
+    let world = world();
+    world.write(".gitignore", "*.key\nhome\nignored\n");
+    git(&world, &["init", "-q"]);
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "first"]);
+    world
+}
+
+fn is(rule: &str, file: &str, line: u64) -> (String, String, u64) {
+    (rule.to_owned(), file.to_owned(), line)
+}
+
+#[test]
+fn what_git_ignores_is_left_out() {
+    let world = repository();
+    world.write("ignored/s.yaml", SECRET);
+    assert_eq!(check(&world, &[]), []);
+    assert_eq!(check(&world, &["ignored/s.yaml"]), [is("plaintext-secret", "ignored/s.yaml", 5)], "unless it is named");
+}
+
+#[test]
+fn staged_is_what_the_next_commit_brings() {
+    let world = repository();
+    assert_eq!(check(&world, &["--staged"]), []);
+    world.write("repo/s.yaml", SECRET);
+    assert_eq!(check(&world, &["--staged"]), [], "not staged yet");
+    git(&world, &["add", "."]);
+    world.write("repo/s.yaml", "a: 1\n");
+    let found = [is("plaintext-secret", "repo/s.yaml", 5)];
+    assert_eq!(check(&world, &["--staged"]), found, "as staged, not as it is now");
+    assert_eq!(check(&world, &["--staged", "repo/prod"]), []);
+    git(&world, &["commit", "-qm", "second"]);
+    assert_eq!(check(&world, &["--staged"]), []);
+}
+
+#[test]
+fn staged_before_the_first_commit() {
+    let world = world();
+    git(&world, &["init", "-q"]);
+    world.write("repo/s.yaml", SECRET);
+    assert_eq!(check(&world, &["--staged"]), []);
+    git(&world, &["add", "repo"]);
+    assert_eq!(check(&world, &["--staged"]), [is("plaintext-secret", "repo/s.yaml", 5)]);
+    world.bulla(&["check", "--since", "main"]).fails(2, "check_since_without_commits");
+}
+
+#[test]
+fn since_sees_what_was_taken_away_again() {
+    let world = repository();
+    let first = git(&world, &["rev-parse", "HEAD"]);
+    world.write("repo/s.yaml", SECRET);
+    world.write("repo/t.yaml", SECRET);
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    let second = git(&world, &["rev-parse", "HEAD"]);
+    std::fs::remove_file(world.path("repo/s.yaml")).unwrap();
+    git(&world, &["commit", "-qam", "third"]);
+    let wanted = [is("plaintext-secret", "repo/s.yaml", 5), is("plaintext-secret", "repo/t.yaml", 5)];
+    assert_eq!(check(&world, &["--since", &first]), wanted);
+    assert_eq!(check(&world, &["--since", &second]), []);
+    assert_eq!(check(&world, &["repo/s.yaml", "--since", "HEAD~2"]), wanted[..1]);
+    let outcome = world.bulla(&["check", "--since", &first, "repo/s.yaml"]).partly().exits(1);
+    assert!(outcome.text().contains(&format!("repo/s.yaml:5:6 in commit {}", &second[..7])), "{}", outcome.text());
+    world.bulla(&["check", "--since", "nowhere"]).fails(2, "check_since_unknown");
+}
+
+#[test]
+fn since_on_a_branch_that_was_merged() {
+    let world = repository();
+    git(&world, &["checkout", "-qb", "side"]);
+    world.write("repo/s.yaml", SECRET);
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "side"]);
+    git(&world, &["checkout", "-q", "main"]);
+    world.write("repo/t.yaml", "a: 1\n");
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "main"]);
+    git(&world, &["merge", "-q", "--no-edit", "side"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), [is("plaintext-secret", "repo/s.yaml", 5)]);
+    assert_eq!(check(&world, &["--since", "side"]), []);
+}
+
+#[test]
+fn a_shallow_clone_says_what_it_lacks() {
+    let world = repository();
+    let first = git(&world, &["rev-parse", "HEAD"]);
+    world.write("repo/s.yaml", SECRET);
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    let url = format!("file://{}", world.path("").display());
+    git(&world, &["clone", "-q", "--depth", "1", &url, "ignored/clone"]);
+    let inside = world.path("ignored/clone");
+    let run = |args: &[&str]| Command::new(super::super::harness::BULLA).args(args).current_dir(&inside).output().unwrap();
+    let output = run(&["check", "--since", &first]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the clone is shallow") && said.contains("git fetch --unshallow"), "{said}");
+    assert_eq!(run(&["check", "--staged"]).status.code(), Some(0));
+    assert_eq!(run(&["check"]).status.code(), Some(1));
+}
+
+#[test]
+fn submodules_and_links_are_passed_over() {
+    let world = repository();
+    let url = format!("file://{}", world.path("").display());
+    git(&world, &["submodule", "--quiet", "add", "-f", &url, "repo/module"]);
+    std::os::unix::fs::symlink("/etc/passwd", world.path("repo/link.yaml")).unwrap();
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged"]), []);
+    git(&world, &["commit", "-qm", "module"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), []);
+}
+
+#[test]
+fn without_a_repository() {
+    let world = world();
+    world.bulla(&["check", "--staged"]).fails(2, "check_staged_without_repository");
+    world.bulla(&["check", "--since", "main"]).fails(2, "check_since_without_repository");
+}

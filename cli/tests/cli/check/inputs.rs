@@ -1,0 +1,78 @@
+//! Files that are no good: encodings, sizes, bombs. Nothing crashes, and what matters is said.
+
+use super::super::harness::SECRET;
+use super::{check, world};
+
+fn rules(text: impl AsRef<[u8]>) -> Vec<(String, u64)> {
+    let world = world();
+    world.write("repo/x.yaml", text);
+    check(&world, &["repo/x.yaml"]).into_iter().map(|(rule, _, line)| (rule, line)).collect()
+}
+
+fn is(rule: &str, line: u64) -> (String, u64) {
+    (rule.to_owned(), line)
+}
+
+#[test]
+fn encodings() {
+    let utf16 = |text: &str| [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect::<Vec<u8>>();
+    assert_eq!(rules(utf16(SECRET)), [is("utf-16", 1), is("plaintext-secret", 7)]);
+    assert_eq!(rules(utf16("a: 1\n")), []);
+    assert_eq!(rules(&utf16(SECRET)[2..]), [is("not-text", 1)], "UTF-16 without a mark");
+    let latin = [SECRET.as_bytes(), b"# \xe9\n"].concat();
+    assert_eq!(rules(latin), [is("not-text", 8)]);
+    assert_eq!(rules(b"a: \xe9\n"), [], "of no concern");
+    assert_eq!(rules([b"\xef\xbb\xbf", SECRET.as_bytes()].concat()), [is("plaintext-secret", 7)]);
+    assert_eq!(rules(SECRET.replace('\n', "\r\n")), [is("plaintext-secret", 7)]);
+}
+
+#[test]
+fn sizes() {
+    let world = world();
+    let large = |name: &str, start: &str, length: usize| {
+        let mut bytes = start.as_bytes().to_vec();
+        bytes.resize(length * 1024 * 1024, b'#');
+        world.write(name, bytes);
+    };
+    large("repo/large.yaml", SECRET, 100);
+    large("repo/large.txt", "", 33);
+    large("repo/large.bin", "\0", 33);
+    let found = check(&world, &["repo"]);
+    assert_eq!(
+        found.iter().map(|(rule, file, _)| (rule.as_str(), file.as_str())).collect::<Vec<_>>(),
+        [("too-large", "repo/large.txt"), ("too-large", "repo/large.yaml")]
+    );
+    let many = "apiVersion: v1\nkind: Secret\nstringData: {a: b}\n---\n".repeat(10_000);
+    let found = rules(many);
+    assert_eq!(found.iter().filter(|(rule, _)| rule == "plaintext-secret").count(), 10_000);
+}
+
+#[test]
+fn bombs() {
+    let levels = (1..10).map(|n| format!("l{n}: &l{n} [{}]\n", vec![format!("*l{}", n - 1); 9].join(", "))).collect::<String>();
+    assert_eq!(rules(format!("l0: &l0 [a]\n{levels}kind: ConfigMap # Secret\n")), []);
+    let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(rules(format!("kind: Secret\na: {open}{close}")), [is("too-large", 2)]);
+    assert_eq!(rules(format!("kind: ConfigMap # secret\na: {open}{close}")), [], "of no concern");
+    let keys = (0..10_000).map(|n| format!("  k{n}: v\n")).collect::<String>();
+    assert_eq!(rules(format!("kind: Secret\nstringData:\n{keys}")).len(), 10_000);
+    assert_eq!(rules("AGE-SECRET-KEY-1".repeat(100_000)), []);
+    assert_eq!(rules("LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t".repeat(20_000)), []);
+}
+
+#[test]
+fn what_cannot_be_read() {
+    let world = world();
+    world.bulla(&["check", "missing.yaml"]).fails(74, "check_missing");
+    world.bulla(&["check", "-"]).stdin("").succeeds("check_nothing");
+}
+
+#[test]
+fn a_file_of_any_name_is_looked_at_if_it_is_named() {
+    let world = world();
+    world.write("repo/notes.txt", SECRET);
+    assert_eq!(check(&world, &["repo"]), []);
+    assert_eq!(check(&world, &["repo/notes.txt"]).len(), 1);
+    world.write("repo/secret.yaml.example", SECRET);
+    assert_eq!(check(&world, &["repo"]).len(), 1);
+}

@@ -1,0 +1,5 @@
+package main
+
+const header = "-----BEGIN RSA PRIVATE KEY-----"
+
+var kinds = []string{"Secret", "SealedSecret"}

@@ -53,21 +53,14 @@ pub fn push_plaintext(buffer: &mut Zeroizing<String>, value: &SecretBytes) {
     };
     let (body, header) = text.strip_suffix('\n').map_or((text, "|-"), |body| (body, "|"));
     // Parsers agree on blocks of plain lines; all else is safer in quotes.
-    let plain =
-        |line: &str| !line.starts_with(char::is_whitespace) && !line.ends_with(char::is_whitespace) && !line.contains(is_escaped);
-    let lines = || body.split('\n');
-    let indented = |line: &str| {
-        line.is_empty() || line.trim_start_matches(' ').chars().next().is_some_and(|_| plain(line.trim_start_matches(' ')))
+    let plain = |line: &str| {
+        let text = line.trim_start_matches(' ');
+        line.is_empty() || (!text.is_empty() && text.trim() == text && !text.contains(is_escaped))
     };
-    let block = body.contains('\n') && !body.ends_with('\n') && !body.starts_with(['\n', ' ']) && lines().all(indented);
-    if block {
+    if body.contains('\n') && !body.ends_with('\n') && !body.starts_with(['\n', ' ']) && body.split('\n').all(plain) {
         buffer.push_str(header);
-        for line in lines() {
-            buffer.push('\n');
-            if !line.is_empty() {
-                buffer.push_str("  ");
-                buffer.push_str(line);
-            }
+        for line in body.split('\n') {
+            buffer.extend(["\n", if line.is_empty() { "" } else { "  " }, line]);
         }
         return;
     }

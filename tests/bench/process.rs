@@ -95,11 +95,11 @@ pub(crate) fn set(table: &mut Table) {
 fn compare(table: &mut Table, name: &str, ours: &Run<'_>, (their_name, theirs): (&'static str, &Run<'_>), goals: [Goal; 2]) {
     let [time, memory] = goals;
     let [our, their] = alternate(ROUNDS, [round(1, || ours.time()), round(1, || theirs.time())]);
-    table.add(&format!("{name}, time"), Unit::Time, our, Some((their_name, their)), time);
+    table.add(format!("{name}, time"), Unit::Time, our, Some((their_name, their)), time);
     if !Path::new(TIME).exists() {
         println!("{TIME} is not there: memory is not measured\n");
         return;
     }
     let [our, their] = alternate(MEMORY_ROUNDS, [Box::new(|| ours.memory()), Box::new(|| theirs.memory())]);
-    table.add(&format!("{name}, peak memory"), Unit::Memory, our, Some((their_name, their)), memory);
+    table.add(format!("{name}, peak memory"), Unit::Memory, our, Some((their_name, their)), memory);
 }

@@ -13,8 +13,7 @@ use bulla_shared::sealed::{SealError, SealedValue};
 
 use crate::cluster::Cluster;
 use crate::cluster::live::Live;
-use crate::error::Error;
-use crate::files::Input;
+use crate::error::{Error, Kind};
 use crate::sealed_file::{Found, SealedFile};
 
 /// How it is known that a value has not changed.
@@ -33,14 +32,14 @@ pub(super) struct Earlier<'w> {
 
 impl<'w> Earlier<'w> {
     /// What stands in the file that will be written; of one that is sealed in place, what Git has committed.
-    pub(super) fn read(output: Option<&Path>, in_place: Option<&Path>, witness: &'w Witness) -> Result<Self, Error> {
+    pub(super) fn read(output: Option<&Path>, in_place: Option<&Path>, witness: &'w Witness) -> Self {
+        // What cannot be read there is replaced all the same.
         let file = match (output, in_place) {
-            (Some(path), _) if path.is_file() => SealedFile::of(path, &Input::File(path.to_owned()).read("manifests")?)?,
-            // What cannot be read there is replaced all the same.
+            (Some(path), _) if path.is_file() => SealedFile::read(path).ok().flatten(),
             (_, Some(path)) => committed(path).and_then(|bytes| SealedFile::of(path, &bytes).ok().flatten()),
             _ => None,
         };
-        Ok(Self { file, witness })
+        Self { file, witness }
     }
 
     /// Puts earlier ciphertext in the place of new where it holds the same; an item keeps its scope unless another one `is_asked` for.
@@ -92,7 +91,7 @@ impl<'w> Earlier<'w> {
 }
 
 fn too_long(item: &ItemName, error: &SealError) -> Error {
-    Error::new(crate::error::Kind::Usage, format!("cannot seal item {item}")).cause(error).hint("split it, or keep it elsewhere")
+    Error::new(Kind::Usage, format!("cannot seal item {item}")).cause(error).hint("split it, or keep it elsewhere")
 }
 
 /// Whether a value is under exactly the keys that it would be sealed to now.
@@ -107,6 +106,6 @@ fn committed(path: &Path) -> Option<Vec<u8>> {
     let path = std::path::absolute(path).ok()?;
     let name = path.file_name()?.to_str()?;
     let mut git = Command::new("git");
-    git.arg("-C").arg(path.parent()?).args(["show", &format!("HEAD:./{name}")]).stdin(Stdio::null());
+    git.arg("-C").arg(path.parent()?).args(["cat-file", "blob", &format!("HEAD:./{name}")]).stdin(Stdio::null());
     git.output().ok().filter(|output| output.status.success()).map(|output| output.stdout)
 }

@@ -47,8 +47,8 @@ pub struct Args {
     /// File with private keys, to tell which values have not changed: they keep their ciphertext and scope; may be repeated
     #[arg(short, long = "identity", value_name = "FILE")]
     identities: Vec<PathBuf>,
-    /// Tell it by the live Secret of this context (the current one without a name), read with your own rights
-    #[arg(long, value_name = "CONTEXT", num_args = 0..=1, default_missing_value = "")]
+    /// Tell it by the live Secret in the cluster of this context, read with your own rights
+    #[arg(long, value_name = "CONTEXT")]
     keep_live: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         let overrides =
             Overrides { namespace: namespace.as_ref(), default_namespace: sealing.rule.namespace.as_ref(), name: name.as_ref() };
         let in_place = input.path().filter(|_| args.in_place);
-        let earlier = Earlier::read(args.output.as_deref(), in_place, &witness)?;
+        let earlier = Earlier::read(args.output.as_deref(), in_place, &witness);
         let job = Job { options, overrides, earlier, scope_is_asked: sealing.scope.is_some() };
         let text = seal_input(&input, &job)?;
         sealed.push((input, text));
@@ -111,8 +111,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 impl Args {
     fn witness(&self) -> Result<Witness, Error> {
         let ring = all_identities(&self.identities)?.into_iter().collect();
-        let context = self.keep_live.as_deref().map(|context| Some(context).filter(|context| !context.is_empty()));
-        let cluster = context.map(|context| Cluster::connect(context, CONTEXT)).transpose()?;
+        let cluster = self.keep_live.as_deref().map(|context| Cluster::connect(Some(context), CONTEXT)).transpose()?;
         Ok(Witness { ring, cluster })
     }
 }

@@ -76,3 +76,17 @@ fn a_configuration_that_cannot_be_used() {
     std::fs::remove_file(world.path(".bulla.yaml")).unwrap();
     world.bulla(&["seal", "-t", "prod", "prod/db.yaml"]).fails(3, "config_none");
 }
+
+/// What the README shows is a configuration, and its rule counts.
+#[test]
+fn the_configuration_of_the_readme_works() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let text = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let world = World::new();
+    world.write(".bulla.yaml", text);
+    for (name, key) in [("prod", "hybrid"), ("recovery", "other")] {
+        world.write(&format!(".bulla/{name}.recipients"), world.read(&format!("{key}.recipients")));
+    }
+    let outcome = world.bulla(&["doctor", "clusters/prod/db.yaml"]).works();
+    assert!(outcome.text().contains("rule 1") && outcome.text().contains("rotate after 90 days"), "{}", outcome.text());
+}

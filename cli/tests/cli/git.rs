@@ -95,6 +95,11 @@ fn the_hook_is_written_once_and_never_over_another() {
     let outcome = world.bulla(&["git", "install"]).with_programs().works();
     assert!(outcome.stderr.contains("add this line to"), "{}", outcome.stderr);
     assert_eq!(world.read(hook), "#!/bin/sh\nmake lint\n");
+    let elsewhere = tempfile::tempdir().unwrap();
+    git_works(&world, &["config", "core.hooksPath", &elsewhere.path().display().to_string()]);
+    let outcome = world.bulla(&["git", "install"]).with_programs().works();
+    assert!(outcome.stderr.contains("core.hooksPath leads out of this repository"), "{}", outcome.stderr);
+    assert!(!elsewhere.path().join("pre-commit").exists());
 }
 
 #[test]

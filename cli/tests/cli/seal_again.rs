@@ -72,6 +72,14 @@ fn in_place_what_git_has_committed_counts() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_replaced_all_the_same() {
+    let world = world();
+    world.write("sealed.yaml", "kind: SealedSecret # bulla.dev/\n<<<<<<< ours\n");
+    world.bulla(&["seal", "-R", "hybrid.recipients", "-i", "hybrid.key", "secret.yaml", "-o", "sealed.yaml"]).works();
+    world.bulla(&["inspect", "sealed.yaml"]).works();
+}
+
+#[test]
 fn another_object_has_nothing_to_keep() {
     let world = world();
     world.write("secret.yaml", SECRET.replace("bulla-canary-7f3a", "one").replace("name: db", "name: api"));

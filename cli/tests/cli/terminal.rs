@@ -22,9 +22,9 @@ fn a_key_is_shown_once() {
     assert!(outcome.stderr.contains("AGE-SECRET-KEY-1") && !outcome.stderr.contains("Public key:"), "{}", outcome.stderr);
 }
 
-/// Waits for the prompt, types, and gives what was on the screen.
+/// Waits for the prompt and until the terminal does not show what is typed, types, and gives what was on the screen.
 const TYPE: &str = "
-import os, pty, sys
+import os, pty, sys, termios, time
 child, screen = pty.fork()
 if child == 0:
     os.execv(sys.argv[2], sys.argv[2:])
@@ -39,6 +39,8 @@ while True:
         break
     shown += more
     if b'Value of' in shown and not typed:
+        while termios.tcgetattr(screen)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(screen, sys.argv[1].encode() + b'\\n')
         typed = True
 sys.stdout.buffer.write(shown)

@@ -65,7 +65,7 @@ async fn values_that_the_live_secret_has_keep_their_ciphertext() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let seal = || {
-        let args = ["seal", "--keep-live", "secret.yaml", "-o", "sealed.yaml"];
+        let args = ["seal", "--keep-live", "bulla", "secret.yaml", "-o", "sealed.yaml"];
         bulla_works(cluster.plane.admin_kubeconfig(), folder.path(), &args);
         std::fs::read_to_string(path("sealed.yaml")).unwrap()
     };

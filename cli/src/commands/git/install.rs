@@ -75,6 +75,11 @@ fn install_hook(root: &Path) -> Result<(), Error> {
             note(format!("there is a hook already; add this line to {}: {CHECK}", path.display()));
             Ok(())
         }
+        // Hooks of all repositories are not ours to write.
+        None if !path.starts_with(root) && ask(root, &["config", "core.hooksPath"])?.is_some() => {
+            note(format!("core.hooksPath leads out of this repository; let its pre-commit hook run: {CHECK}"));
+            Ok(())
+        }
         None => {
             let text = format!(
                 "#!/bin/sh\n# By bulla git install: no plaintext Secret and no broken sealed file is committed.\nexec {CHECK}\n"

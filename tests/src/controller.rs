@@ -35,6 +35,7 @@ impl Controller {
     }
 
     /// What it answers to `GET path`: code and text; none while it does not serve.
+    #[must_use]
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
@@ -45,6 +46,7 @@ impl Controller {
     }
 
     /// The value of one line of `/metrics`; none while there is no such line.
+    #[must_use]
     pub fn metric(&self, line: &str) -> Option<f64> {
         let text = self.get("/metrics")?.1;
         text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' ')?.parse().ok())

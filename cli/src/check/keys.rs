@@ -123,7 +123,7 @@ fn has(file: &RecipientsFile, id: KeyId) -> bool {
     file.recipients.iter().any(|recipient| recipient.fingerprint().id() == id) || old(file, id).is_some()
 }
 
-fn old<'f>(file: &'f RecipientsFile, id: KeyId) -> Option<&'f OldKey> {
+fn old(file: &RecipientsFile, id: KeyId) -> Option<&OldKey> {
     file.old.iter().find(|old| old.fingerprint.id() == id)
 }
 

@@ -153,11 +153,11 @@ mod tests {
         for algorithm in [Algorithm::Hybrid, Algorithm::X25519] {
             let identity = Identity::generate(algorithm).to_text();
             assert_eq!(found(&format!("# key\nkey={}\n", *identity)), [("age-identity", 2)]);
-            for before in ["", "# created\n", "ab"] {
+            for before in ["", "# created: 2020-01-01T00:00:00Z\n# public key: age1\n", "ab"] {
                 let encoded = STANDARD.encode(format!("{before}{}\n", *identity));
                 assert_eq!(found(&format!("a: {encoded}\n")), [("age-identity", 1)], "{before}");
                 let lines: Vec<_> =
-                    encoded.as_bytes().chunks(30).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+                    encoded.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
                 assert_eq!(found(&format!("a: |\n  {}\n", lines.join("\n  "))), [("age-identity", 2)]);
             }
             let broken = identity[..identity.len() - 1].to_owned() + if identity.ends_with('Q') { "P" } else { "Q" };

@@ -47,9 +47,17 @@ const DISGUISES: [&str; 12] = [
     "U2VjcmV0",
 ];
 
-/// `AGE-SECRET-KEY-` and `PRIVATE KEY` in base64, at each of the three offsets.
-const ENCODED: [&str; 6] =
-    ["QUdFLVNFQ1JFVC1LRVkt", "FHRS1TRUNSRVQtS0VZL", "BR0UtU0VDUkVULUtFWS", "UFJJVkFURSBLRV", "BSSVZBVEUgS0VZ", "QUklWQVRFIEtFW"];
+/// `AGE-SECRET-KEY-` and `PRIVATE KEY` in base64, at each of the three offsets; and how the file of an identity begins, `# created:`,
+/// because a line break may stand amid the others.
+const ENCODED: [&str; 7] = [
+    "QUdFLVNFQ1JFVC1LRVkt",
+    "FHRS1TRUNSRVQtS0VZL",
+    "BR0UtU0VDUkVULUtFWS",
+    "UFJJVkFURSBLRV",
+    "BSSVZBVEUgS0VZ",
+    "QUklWQVRFIEtFW",
+    "IyBjcmVhdGVkOi",
+];
 
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let words = [WORD, "AGE-SECRET-KEY-", "PRIVATE KEY"].into_iter().chain(ENCODED).chain(DISGUISES);
@@ -64,7 +72,7 @@ pub fn sift(bytes: &[u8]) -> Sifted {
         let sign = match found.pattern().as_usize() {
             1 => Sign::Identity,
             2 => Sign::Pem,
-            3..9 => Sign::Base64,
+            3..10 => Sign::Base64,
             _ => {
                 sifted.manifest = true;
                 continue;

@@ -67,7 +67,7 @@ fn sarif_follows_its_schema() {
         results[0]["locations"][0]["physicalLocation"],
         json!({
             "artifactLocation": {"uri": "repo/100%25,a;b%5Dc%3Ad%20&%3C%C3%A9%3E.yaml", "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": 6, "startColumn": 6, "endColumn": 24},
+            "region": {"startLine": 6, "startColumn": 6, "endColumn": 23},
         })
     );
     assert!(results[0]["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap().len() == 32);

@@ -2,7 +2,9 @@
 //!
 //! Rounds of ours and of the other alternate, and the median counts, so that whatever else the machine does falls on both.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+#![allow(clippy::cast_precision_loss, reason = "figures are rounded")]
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -144,7 +146,7 @@ fn write_sealed(folder: &Path, values: &[String]) {
         let place = Place { namespace: "shop".parse().unwrap(), name: "db".parse().unwrap(), item: item.parse().unwrap() };
         let sealed =
             SealedValue::seal(value.as_bytes(), Scope::Strict(place), &recipients, "2020-01-02T03:04:05Z".parse().unwrap(), None);
-        manifest += &format!("    {item}: {}\n", sealed.unwrap());
+        writeln!(manifest, "    {item}: {}", sealed.unwrap()).unwrap();
     }
     fs::write(folder.join("sealed.yaml"), manifest).unwrap();
     fs::write(folder.join("key"), identity.to_text().as_bytes()).unwrap();
@@ -157,13 +159,15 @@ fn write_log(folder: &Path, values: &[String]) -> usize {
     let (mut lines, mut secrets) = (0_u64, 0);
     while log.len() < BYTES - 256 {
         lines += 1;
-        log += &format!(
+        write!(
+            log,
             "2026-11-25T07:04:{:02}.{:03}Z INFO  server: GET /api/v1/items/{lines:x}?page={} 200 {}us",
             lines % 60,
             lines % 1000,
             lines % 17,
             lines % 9973
-        );
+        )
+        .unwrap();
         if secrets < SECRET_LINES && lines % 1000 == 0 {
             let value = &values[secrets % values.len()];
             log += " token=";

@@ -137,7 +137,7 @@ impl Metrics {
     pub fn text(&self, view: View<'_>) -> String {
         let mut text = String::new();
         let keys = self.keys.lock().expect("no code panics while it counts").clone();
-        for registry in [&self.registry, &gauges(view, keys)] {
+        for registry in [&self.registry, &gauges(view, &keys)] {
             encode_registry(&mut text, registry).expect("a String takes all");
         }
         encode_eof(&mut text).expect("a String takes all");
@@ -156,7 +156,7 @@ struct Counts {
     earliest: HashMap<&'static str, Date>,
 }
 
-fn gauges(view: View<'_>, keys: Keys) -> Registry {
+fn gauges(view: View<'_>, keys: &Keys) -> Registry {
     let mut registry = Registry::with_prefix("bulla");
     let today = view.now.to_zoned(TimeZone::UTC).date();
     let newest: HashSet<String> = [Algorithm::Hybrid, Algorithm::X25519]

@@ -274,6 +274,7 @@ mod tests {
 
     #[test]
     fn consent_lies_on_the_secret() {
+        use CreationPolicy::{Merge, Orphan, Owner};
         let by = |policy: CreationPolicy, applied: Option<&str>, metadata: &Value| {
             let mut sealed = sealed();
             sealed.spec.target.creation_policy = policy;
@@ -281,7 +282,6 @@ mod tests {
             sealed.status = Some(SealedSecretStatus { applied, ..SealedSecretStatus::default() });
             write(&sealed, Some(&secret(metadata)), "bulla-system")
         };
-        use CreationPolicy::{Merge, Orphan, Owner};
         let adopt = json!({"labels": {SECRET_LABEL: "adopt"}});
         for policy in [Owner, Orphan] {
             assert!(matches!(by(policy, None, &adopt), Write::Replace(_)));

@@ -31,7 +31,7 @@ fn edit<'w>(world: &'w World, args: &[&str], script: &str) -> Run<'w> {
     world.write("editor", format!("#!/bin/sh\nset -e\n{script}\n"));
     world.set_mode("editor", 0o755);
     let args = [&["edit", "-R", "hybrid.recipients", "db.yaml"], args].concat();
-    world.bulla(&args).env("EDITOR", &world.path("editor").display().to_string()).with_programs()
+    world.bulla(&args).env("EDITOR", world.path("editor").display().to_string()).with_programs()
 }
 
 /// The lines of the file that differ, by their comments.

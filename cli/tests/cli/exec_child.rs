@@ -34,7 +34,7 @@ impl Terminal {
         command.args(["--ctty", "--wait"]).args(program).current_dir(world.path("")).env_remove("USER").env("BULLA", BULLA);
         let child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
         drop(command);
-        Self { master: File::from(OwnedFd::from(master)), child, seen: Vec::new() }
+        Self { master: File::from(master), child, seen: Vec::new() }
     }
 
     /// Starts `bulla exec` around a shell script.
@@ -64,7 +64,7 @@ impl Terminal {
     }
 
     fn read(&mut self) -> bool {
-        let mut buffer = [0; 65536];
+        let mut buffer = [0; 4096];
         // The end of a terminal is an error.
         let count = self.master.read(&mut buffer).unwrap_or(0);
         self.seen.extend_from_slice(&buffer[..count]);
@@ -298,7 +298,9 @@ fn a_kill_leaves_nothing_on_a_disk() {
         signal(&child, Signal::KILL);
         child.wait().unwrap();
         with_files += fs::read_dir(memory.path()).unwrap().count();
-        fs::read_dir(memory.path()).unwrap().for_each(|left| fs::remove_dir_all(left.unwrap().path()).unwrap());
+        for left in fs::read_dir(memory.path()).unwrap() {
+            fs::remove_dir_all(left.unwrap().path()).unwrap();
+        }
         no_plaintext_below(&world.path(""));
     }
     assert!(with_files > 0, "no kill came late enough");

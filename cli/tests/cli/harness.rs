@@ -145,7 +145,6 @@ impl World {
             partly: false,
             any_order: false,
             message: Message::Ours,
-            variables: Vec::new(),
         }
     }
 
@@ -193,7 +192,6 @@ pub(crate) struct Run<'w> {
     partly: bool,
     any_order: bool,
     message: Message,
-    variables: Vec<(&'static str, String)>,
 }
 
 /// Whose words a refusal is in.
@@ -251,12 +249,6 @@ impl Run<'_> {
     /// The refusal is the argument parser's.
     pub(crate) fn in_the_parsers_words(mut self) -> Self {
         self.message = Message::Parser;
-        self
-    }
-
-    /// Sets a variable of its environment.
-    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.variables.push((name, value.into()));
         self
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`harness`] runs it in an empty environment and checks after every run what holds for all of them; the other modules have the cases.
 //! `INSTA_UPDATE=always cargo test -p bulla-cli --test cli` writes the snapshots again.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 
 mod bech32;
 mod canary;

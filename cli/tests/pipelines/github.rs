@@ -64,7 +64,7 @@ fn workflow(name: &str, emulator: &Emulator, repository: &Repository) -> String 
                 said += &ran.said;
             }
             Some(action) if action.starts_with("actions/checkout@") => {
-                assert_eq!(action.len(), "actions/checkout@".len() + 40, "pinned")
+                assert_eq!(action.len(), "actions/checkout@".len() + 40, "pinned");
             }
             Some(action) => {
                 let name = action.strip_prefix("./.github/").unwrap();

@@ -2,7 +2,7 @@
 //!
 //! [`scripts`] takes the scripts out of the files, [`emulator`] answers for the download, the code host and the cluster, [`repository`] is what they
 //! work on. What a host does between steps is done here, by its documentation.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 #![cfg(unix)]
 
 mod azure;

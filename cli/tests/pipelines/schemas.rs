@@ -1,4 +1,4 @@
-//! Each file is what its host takes: YAML by the host's published schema, Groovy by a Groovy parser. Both come from PyPI once, into the cache
+//! Each file is what its host takes: YAML by the host's published schema, Groovy by a Groovy parser. Both come from `PyPI` once, into the cache
 //! folder.
 
 use std::path::PathBuf;

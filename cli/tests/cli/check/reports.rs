@@ -140,8 +140,8 @@ fn annotations_in_github_actions() {
     world.write("summary.md", "# before\n");
     world
         .bulla(&["check", "repo"])
-        .variable("GITHUB_ACTIONS", "true")
-        .variable("GITHUB_STEP_SUMMARY", world.path("summary.md").display().to_string())
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", world.path("summary.md").display().to_string())
         .partly()
         .fails(1, "check_github");
 }
@@ -150,13 +150,8 @@ fn annotations_in_github_actions() {
 fn annotations_in_azure_devops() {
     let world = faulty();
     let folder = world.path("").display().to_string();
-    world
-        .bulla(&["check", "repo"])
-        .variable("TF_BUILD", "True")
-        .variable("AGENT_TEMPDIRECTORY", folder)
-        .partly()
-        .fails(1, "check_azure");
-    let outcome = world.bulla(&["check", "repo/prod/x.yaml"]).variable("TF_BUILD", "True").works();
+    world.bulla(&["check", "repo"]).env("TF_BUILD", "True").env("AGENT_TEMPDIRECTORY", folder).partly().fails(1, "check_azure");
+    let outcome = world.bulla(&["check", "repo/prod/x.yaml"]).env("TF_BUILD", "True").works();
     assert!(outcome.text().ends_with("##vso[task.complete result=SucceededWithIssues;]\n"), "{}", outcome.text());
 }
 
@@ -170,7 +165,7 @@ fn a_file_for_the_pipeline() {
         ("JENKINS_URL", "https://jenkins.example/", "<?xml"),
         ("CI", "true", "error["),
     ] {
-        world.bulla(&["check", "-o", "report", "repo"]).variable(variable, value).partly().exits(1);
+        world.bulla(&["check", "-o", "report", "repo"]).env(variable, value).partly().exits(1);
         assert!(world.read("report").starts_with(start), "{variable}: {}", world.read("report"));
     }
 }

@@ -136,7 +136,7 @@ async fn take_in_turn(cluster: &Cluster, rights: &[(&Right, Row)], mut controlle
             deed.begin(cluster, &name).await;
         }
         // The first keys are what all others need.
-        if *when != When::Running { deed.done(cluster, &name).await } else { waiting.push((*deed, name)) }
+        if *when == When::Running { waiting.push((*deed, name)) } else { deed.done(cluster, &name).await }
     }
     for (deed, name) in waiting {
         deed.done(cluster, &name).await;

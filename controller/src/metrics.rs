@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -217,11 +217,6 @@ fn gauges(view: View<'_>, keys: &Keys) -> Registry {
     gauge("compromised_items", "Items under a compromised key", counts.compromised);
     gauge("rotation_due_items", "Items whose rotate-by date has come", counts.due);
     gauge("leader", "Whether this replica writes", view.leads.into());
-    gauge(
-        "audit_lines",
-        "Lines of the audit trail that this process has written",
-        i64::try_from(view.audit_lines).unwrap_or(i64::MAX),
-    );
     if let Some(newest) = keys.newest {
         registry.register_with_unit(
             "newest_key_created_timestamp",
@@ -230,6 +225,11 @@ fn gauges(view: View<'_>, keys: &Keys) -> Registry {
             ConstGauge::new(newest),
         );
     }
+    registry.register(
+        "audit_lines",
+        "Lines of the audit trail that this process has written",
+        ConstCounter::new(view.audit_lines),
+    );
     if view.names {
         registry.register("sealed_secret_ready", "Whether a SealedSecret is Ready", ready);
     }
@@ -273,6 +273,8 @@ fn state(head: &SealedHead) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use bulla_shared::age::Identity;
     use serde_json::json;
 
@@ -307,6 +309,13 @@ mod tests {
         ];
         let metrics = Metrics::default();
         metrics.reconciled("Ready", Duration::from_millis(3));
+        metrics.api_error(crate::api::ApiError::Conflict);
+        metrics.rewrapped(true);
+        let key = json!({
+            "apiVersion": "bulla.dev/v1alpha1", "kind": "SealingKey", "metadata": {"name": "initial"}, "spec": {},
+            "status": {"state": "Active", "created": "2026-11-25T08:00:00Z"},
+        });
+        metrics.saw_keys(&[serde_json::from_value(key).unwrap()], 0);
         let view = |names| View {
             heads: Box::new(heads.iter()),
             ring: &ring,
@@ -329,12 +338,23 @@ mod tests {
             "rotate_by_timestamp_seconds{state=\"upcoming\"} 1796083200",
             "queue_depth 7",
             "leader 1",
+            "sealing_keys{state=\"Active\"} 1",
+            "newest_key_created_timestamp_seconds 1795593600",
             "reconciles_total{outcome=\"Ready\"} 1",
             "reconcile_duration_seconds_count 1",
             &new_key,
         ] {
             assert!(text.contains(&format!("\nbulla_{line}\n")), "{line} in {text}");
         }
+        // Those of the documentation, each with its type.
+        let documented: BTreeSet<String> = include_str!("../../docs/metrics.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `bulla_")?.split_once("` | "))
+            .map(|(name, rest)| format!("{name} {}", rest.split(' ').next().unwrap()))
+            .collect();
+        let served = text.lines().filter_map(|line| line.strip_prefix("# TYPE bulla_")?.split_once(' '));
+        let served = served.map(|(name, type_)| format!("{name}{} {type_}", if type_ == "counter" { "_total" } else { "" }));
+        assert_eq!(served.collect::<BTreeSet<_>>(), documented);
         assert!(text.ends_with("# EOF\n") && !text.contains("namespace="));
         assert!(metrics.text(view(true)).contains("bulla_sealed_secret_ready{namespace=\"n\",name=\"a\"}"));
     }

@@ -1,15 +1,19 @@
 //! Command line of the controller.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bulla_keys::rotation::Policy;
 use bulla_shared::opening::AllowedTypes;
+use bulla_shared::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::audit::verify::Verify;
+use crate::plan::Defaults;
+use crate::watch::Within;
 
 /// Opens SealedSecrets into Secrets, with private keys that never leave their namespace.
 #[derive(Debug, Clone, Parser)]
@@ -30,6 +34,15 @@ pub struct Options {
     /// A further Secret type that may be made; may be repeated
     #[arg(long = "allow-type", value_name = "TYPE")]
     pub allow_types: Vec<String>,
+    /// A namespace to serve, instead of all; may be repeated
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    pub watch_namespaces: Vec<String>,
+    /// A label for every Secret that is made, unless its template has it; may be repeated
+    #[arg(long = "default-label", value_name = "KEY=VALUE", value_parser = label)]
+    pub default_labels: Vec<(String, String)>,
+    /// An annotation for every Secret that is made, unless its template has it; may be repeated
+    #[arg(long = "default-annotation", value_name = "KEY=VALUE", value_parser = annotation)]
+    pub default_annotations: Vec<(String, String)>,
     /// Generate private keys; switch off on a rebuilt cluster until its backup is restored
     #[arg(long, action = clap::ArgAction::Set, default_value_t = true)]
     pub generate_keys: bool,
@@ -126,6 +139,20 @@ impl Options {
         AllowedTypes::with(self.allow_types.iter().cloned())
     }
 
+    /// What every Secret gets that is made.
+    #[must_use]
+    pub fn defaults(&self) -> Defaults {
+        let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect();
+        Defaults { labels: map(&self.default_labels), annotations: map(&self.default_annotations) }
+    }
+
+    /// The namespaces to watch, each by itself, or all at once.
+    #[must_use]
+    pub fn watched(&self) -> Vec<Within> {
+        let named: BTreeSet<String> = self.watch_namespaces.iter().cloned().collect();
+        if named.is_empty() { vec![None] } else { named.into_iter().map(Some).collect() }
+    }
+
     /// When keys change by themselves.
     #[must_use]
     pub fn policy(&self) -> Policy {
@@ -137,6 +164,32 @@ impl Options {
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| (2 * std::thread::available_parallelism().map_or(2, usize::from)).clamp(4, 16)).max(1)
     }
+}
+
+/// A label as the API server takes it: what it refuses later would stall every object.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = annotation(text)?;
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let ends = |text: &str| text.bytes().next().into_iter().chain(text.bytes().last()).all(|byte| byte.is_ascii_alphanumeric());
+    if value.len() > 63 || !is_plain(&value) || !ends(&value) {
+        return Err(
+            "a value of a label has at most 63 letters, digits, - _ and ., and begins and ends with a letter or digit".to_owned()
+        );
+    }
+    Ok((key, value))
+}
+
+fn annotation(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    let name = key.rsplit('/').next().unwrap_or_default();
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    if name.is_empty() || name.len() > 63 || key.len() > 317 || !is_plain(key) || key.matches('/').count() > 1 {
+        return Err("the key is no key of a label or annotation, such as team or example.com/team".to_owned());
+    }
+    if key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key) {
+        return Err("this key is reserved".to_owned());
+    }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn days(text: &str) -> Result<SignedDuration, String> {

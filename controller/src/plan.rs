@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_lc_rs::digest;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{Applied, CreationPolicy, SealedSecret};
@@ -22,6 +23,34 @@ pub const IMMUTABLE_ANNOTATION: &str = "bulla.dev/immutable";
 
 /// Annotation with the label and annotation keys that came from the template, so that those taken out of it go, and foreign ones stay.
 pub const MANAGED_ANNOTATION: &str = "bulla.dev/managed-metadata";
+
+/// Labels and annotations of every Secret that is made, unless its template has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Defaults {
+    /// Adds them where the template says nothing.
+    pub fn add_to(&self, secret: &mut PlainSecret) {
+        for (defaults, own) in [(&self.labels, &mut secret.labels), (&self.annotations, &mut secret.annotations)] {
+            for (key, value) in defaults {
+                own.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    /// Hash of the configuration that shapes Secrets: that of the allowed types, and what is added.
+    #[must_use]
+    pub fn config_hash(&self, types: &str) -> String {
+        let all = format!("{types}\n{:?}\n{:?}", self.labels, self.annotations);
+        let hash = digest::digest(&digest::SHA256, all.as_bytes());
+        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
 
 /// Whether nothing has to be done: the last status is about this generation, and the Secret is the one it tells of.
 #[must_use]

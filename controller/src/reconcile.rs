@@ -24,7 +24,7 @@ use crate::api::{self, ApiError};
 use crate::audit::{self, Item, Trail};
 use crate::index::{Index, Key, SealedHead, SecretHead, slim};
 use crate::metrics::Metrics;
-use crate::plan::{self, Stop, Write};
+use crate::plan::{self, Defaults, Stop, Write};
 use crate::queue::Queue;
 use crate::repairs::Repairs;
 use crate::status::{self, KEY_MISSING, Outcome};
@@ -59,13 +59,21 @@ pub struct Reconciler {
     recorder: Recorder,
     namespace: String,
     types: AllowedTypes,
+    defaults: Defaults,
     config_hash: String,
 }
 
 impl Reconciler {
     /// A reconciler that keeps its hands off `namespace`, where the private keys are.
     #[must_use]
-    pub fn new(client: Client, recorder: Recorder, trail: Option<Arc<Trail>>, namespace: &str, types: AllowedTypes) -> Self {
+    pub fn new(
+        client: Client,
+        recorder: Recorder,
+        trail: Option<Arc<Trail>>,
+        namespace: &str,
+        types: AllowedTypes,
+        defaults: Defaults,
+    ) -> Self {
         Self {
             index: Index::default(),
             queue: Queue::default(),
@@ -81,8 +89,9 @@ impl Reconciler {
             client,
             recorder,
             namespace: namespace.to_owned(),
-            config_hash: types.digest(),
+            config_hash: defaults.config_hash(&types.digest()),
             types,
+            defaults,
         }
     }
 
@@ -193,7 +202,8 @@ impl Reconciler {
         self.metrics.opened(items.iter().filter(|item| item.result.is_ok()).count(), start.elapsed());
         let outcome = match secret {
             Err(refusal) => Outcome::refused(&refusal, &items),
-            Ok(plain) => {
+            Ok(mut plain) => {
+                self.defaults.add_to(&mut plain);
                 self.record(&head, &items, None);
                 self.apply(key, &sealed, plain, write).await
             }

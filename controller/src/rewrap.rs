@@ -3,7 +3,7 @@
 //! One worker with a budget of its own, so that a flood of requests does not hold up the reconciling of Secrets. The new recipient comes
 //! from the key ring, never from a request, a status or a binding.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -86,9 +86,9 @@ impl Rewraps {
         self.lock().remove(key);
     }
 
-    /// Forgets all requests but these.
-    pub fn keep(&self, present: &HashSet<Key>) {
-        self.lock().retain(|key, _| present.contains(key));
+    /// The requests that are remembered.
+    pub fn keys(&self) -> Vec<Key> {
+        self.lock().keys().cloned().collect()
     }
 
     /// Works for ever.

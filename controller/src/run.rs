@@ -90,9 +90,15 @@ async fn run(options: &Options) -> Result<(), Failure> {
 
     let reporter = Reporter { controller: "bulla-controller".to_owned(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let reconciler =
-        Arc::new(Reconciler::new(client.clone(), recorder.clone(), trail.clone(), &options.namespace, options.allowed_types()));
-    let [sealed_listed, secrets_listed, elected, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
+    let reconciler = Arc::new(Reconciler::new(
+        client.clone(),
+        recorder.clone(),
+        trail.clone(),
+        &options.namespace,
+        options.allowed_types(),
+        options.defaults(),
+    ));
+    let [elected, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
 
     // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
     let mut tasks = JoinSet::new();
@@ -103,11 +109,16 @@ async fn run(options: &Options) -> Result<(), Failure> {
         names: options.metrics_object_names,
     };
     tasks.spawn(endpoint.serve(listener));
-    tasks.spawn(watch::sealed_secrets(client.clone(), reconciler.clone(), sealed_listed.clone()));
-    tasks.spawn(watch::secrets(client.clone(), reconciler.clone(), secrets_listed.clone()));
     tasks.spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
     let rewraps = Arc::new(Rewraps::new(client.clone(), reconciler.clone()));
-    tasks.spawn(watch::rewrap_requests(client.clone(), rewraps.clone()));
+    let mut lists = Vec::new();
+    for within in options.watched() {
+        let [sealed, secrets] = std::array::from_fn(|_| Arc::new(Notify::new()));
+        tasks.spawn(watch::sealed_secrets(client.clone(), within.clone(), reconciler.clone(), sealed.clone()));
+        tasks.spawn(watch::secrets(client.clone(), within.clone(), reconciler.clone(), secrets.clone()));
+        tasks.spawn(watch::rewrap_requests(client.clone(), within, rewraps.clone()));
+        lists.extend([sealed, secrets]);
+    }
     let election = Arc::new(Election::new(lease_client, &options.namespace, options.lease_duration, leadership, trail.clone()));
     tasks.spawn({
         let (election, elected) = (election.clone(), elected.clone());
@@ -120,7 +131,9 @@ async fn run(options: &Options) -> Result<(), Failure> {
     });
     let work = async {
         // Nothing is decided on half a list: a Secret not listed yet would look as if it were missing.
-        tokio::join!(sealed_listed.notified(), secrets_listed.notified());
+        for list in &lists {
+            list.notified().await;
+        }
         reconciler.listed.store(true, Ordering::Release);
         info!("lists complete");
         elected.notified().await;

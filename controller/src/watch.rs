@@ -10,6 +10,7 @@ use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
+use kube::core::NamespaceResourceScope;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, watcher};
@@ -25,11 +26,18 @@ use crate::rewrap::Rewraps;
 /// Objects in a page of a list: a page is read whole, ciphertext and all, before it is made into heads.
 const PAGE: u32 = 10;
 
+/// The namespace that a watch is about; none for all.
+pub type Within = Option<String>;
+
+fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(client: Client, within: &Within) -> Api<K> {
+    within.as_ref().map_or_else(|| Api::all(client.clone()), |namespace| Api::namespaced(client.clone(), namespace))
+}
+
 /// Watches `SealedSecret`s; rings `listed` after each complete list.
 ///
 /// # RBAC: `sealedsecrets: list, watch`
-pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream = watcher(Api::<SealedHead>::all(client), Config::default().page_size(PAGE));
+pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
+    let stream = watcher(api::<SealedHead>(client, &within), Config::default().page_size(PAGE));
     let strip = |head: &mut SealedHead| head.metadata = slim(std::mem::take(&mut head.metadata));
     follow(
         stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))),
@@ -38,8 +46,7 @@ pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed:
             Seen::Is(head) => reconciler.saw_sealed(head),
             Seen::Gone(key) => reconciler.lost_sealed(&key),
             Seen::Listed(present) => {
-                let gone: Vec<Key> =
-                    reconciler.index.lock().sealed.keys().filter(|key| !present.contains(*key)).cloned().collect();
+                let gone = missing(reconciler.index.lock().sealed.keys(), &present, &within);
                 for key in &gone {
                     reconciler.lost_sealed(key);
                 }
@@ -53,14 +60,15 @@ pub async fn sealed_secrets(client: Client, reconciler: Arc<Reconciler>, listed:
 /// Watches the metadata of Secrets with our label; rings `listed` after each complete list.
 ///
 /// # RBAC: `secrets: list, watch`
-pub async fn secrets(client: Client, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream = watcher(Api::<PartialObjectMeta<Secret>>::all(client), Config::default().labels(SECRET_LABEL).page_size(500));
+pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
+    let stream =
+        watcher(api::<PartialObjectMeta<Secret>>(client, &within), Config::default().labels(SECRET_LABEL).page_size(500));
     let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata = slim(std::mem::take(&mut head.metadata));
     follow(stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
         Seen::Is(head) => reconciler.saw_secret(head.metadata),
         Seen::Gone(key) => reconciler.lost_secret(&key),
         Seen::Listed(present) => {
-            let gone: Vec<Key> = reconciler.index.lock().secrets.keys().filter(|key| !present.contains(*key)).cloned().collect();
+            let gone = missing(reconciler.index.lock().secrets.keys(), &present, &within);
             for key in &gone {
                 reconciler.lost_secret(key);
             }
@@ -104,14 +112,24 @@ fn is_news(event: &watcher::Event<SealingKey>, seen: &mut HashMap<String, Facts>
 /// Watches the metadata of `RewrapRequest`s.
 ///
 /// # RBAC: `rewraprequests: list, watch`
-pub async fn rewrap_requests(client: Client, rewraps: Arc<Rewraps>) {
-    let stream = watcher(Api::<PartialObjectMeta<RewrapRequest>>::all(client), Config::default().page_size(PAGE));
+pub async fn rewrap_requests(client: Client, within: Within, rewraps: Arc<Rewraps>) {
+    let stream = watcher(api::<PartialObjectMeta<RewrapRequest>>(client, &within), Config::default().page_size(PAGE));
     follow(stream.default_backoff(), "RewrapRequests", |event| match event {
         Seen::Is(head) => rewraps.saw(&head.metadata),
         Seen::Gone(key) => rewraps.lost(&key),
-        Seen::Listed(present) => rewraps.keep(&present),
+        Seen::Listed(present) => {
+            for key in missing(rewraps.keys().iter(), &present, &within) {
+                rewraps.lost(&key);
+            }
+        }
     })
     .await;
+}
+
+/// What is remembered of the namespaces of a list and does not stand in it.
+fn missing<'a>(known: impl Iterator<Item = &'a Key>, present: &HashSet<Key>, within: &Within) -> Vec<Key> {
+    let listed = |key: &&Key| within.as_ref().is_none_or(|namespace| key.namespace == *namespace);
+    known.filter(listed).filter(|key| !present.contains(*key)).cloned().collect()
 }
 
 enum Seen<K> {

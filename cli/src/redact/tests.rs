@@ -179,9 +179,9 @@ fn without_secrets_nothing_is_held() {
 }
 
 #[test]
-fn a_value_of_1_mib_is_found_whole_and_cut() {
+fn a_long_value_is_found_whole_and_cut() {
     let value: Vec<u8> =
-        (0..1_u32 << 20).map(|number| b'!' + u8::try_from(number.wrapping_mul(2_654_435_761) >> 25).unwrap() % 90).collect();
+        (0..1_u32 << 17).map(|number| b'!' + u8::try_from(number.wrapping_mul(2_654_435_761) >> 25).unwrap() % 90).collect();
     let secrets = Secrets::new([value.as_slice()]);
     assert_eq!(redact(&secrets, &[b"<", &value, b">"]), b"<***>");
     let cut = redact(&secrets, &[&value[..1000]]);

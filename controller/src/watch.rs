@@ -30,7 +30,10 @@ const PAGE: u32 = 10;
 pub type Within = Option<String>;
 
 fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(client: Client, within: &Within) -> Api<K> {
-    within.as_ref().map_or_else(|| Api::all(client.clone()), |namespace| Api::namespaced(client.clone(), namespace))
+    match within {
+        None => Api::all(client),
+        Some(namespace) => Api::namespaced(client, namespace),
+    }
 }
 
 /// Watches `SealedSecret`s; rings `listed` after each complete list.

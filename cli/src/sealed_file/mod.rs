@@ -1,4 +1,4 @@
-//! A file with sealed values: where they stand, and which object is meant. How it is edited stands in [`edit`].
+//! A file with sealed values: where they stand, and which object is meant. How it is edited stands in `edit.rs`.
 
 mod edit;
 

@@ -1,4 +1,4 @@
-//! The audit trail: one JSON line for each opening, refusal, change of a key and rewrap. [`chain`] says how lines hang together,
+//! The audit trail: one JSON line for each opening, refusal, change of a key and rewrap. `chain.rs` says how lines hang together,
 //! [`verify`] finds what is missing. No line depends on plaintext.
 
 mod chain;

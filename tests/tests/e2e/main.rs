@@ -16,6 +16,7 @@ mod life;
 mod operations;
 mod oracle;
 mod refusals;
+mod replicas;
 mod restart;
 mod rewrap;
 mod rights;

@@ -56,9 +56,11 @@ impl Input {
                 io::ErrorKind::NotFound => "check the path; it is taken from the working directory unless it begins with /",
                 io::ErrorKind::IsADirectory => "give the files in the folder",
                 io::ErrorKind::PermissionDenied => "check who may read it: ls -l",
+                io::ErrorKind::FileTooLarge => "split the file",
                 _ => "check that it is a file that can be read",
             };
-            Error::new(Kind::Io, format!("cannot read {}", self.name())).cause(error).hint(hint)
+            let kind = if error.kind() == io::ErrorKind::FileTooLarge { Kind::Usage } else { Kind::Io };
+            Error::new(kind, format!("cannot read {}", self.name())).cause(error).hint(hint)
         };
         match self {
             Self::Stdin if io::stdin().is_terminal() => {
@@ -74,12 +76,15 @@ impl Input {
     }
 }
 
-/// Reads up to one byte more than the longest manifest, so that the reader of manifests says that it is too long.
+/// Reads no more than the longest manifest. What is longer is an error, never cut.
 fn read_limited(source: impl Read, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let most = MAX_BYTES + 1;
     // A buffer that grows leaves plaintext behind; a file of the expected length does not make it grow.
     let mut bytes = Zeroizing::new(Vec::with_capacity(expected.saturating_add(1).min(most)));
     source.take(u64::try_from(most).expect("32 MiB")).read_to_end(&mut bytes)?;
+    if bytes.len() == most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} MiB", MAX_BYTES / 1024 / 1024)));
+    }
     Ok(bytes)
 }
 

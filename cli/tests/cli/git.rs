@@ -206,3 +206,53 @@ fn what_is_no_sealed_file_is_merged_by_lines() {
         .partly()
         .fails(1, "git_merge_lines");
 }
+
+/// A driver that cuts a file would lose data: what is longer than a manifest passes as it is.
+#[test]
+fn what_is_too_long_is_neither_cut_nor_merged_by_items() {
+    let world = World::new();
+    let text = |first: &str, last: &str| {
+        let middle = "        \"1234567\",\n".repeat(33 * 1024 * 1024 / 19 + 1);
+        format!("[\n{first},\n{middle}{last}\n]\n")
+    };
+    world.write("base", text("1", "1"));
+    world.write("ours", text("2", "1"));
+    world.write("theirs", text("1", "2"));
+    let all = text("2", "2");
+    let whole = world.bulla(&["git", "textconv", "base"]).works();
+    assert_eq!(whole.stdout.len(), all.len());
+    world.bulla(&["git", "merge", "--path", "x.json", "base", "ours", "theirs"]).with_programs().works();
+    assert!(world.read("ours") == all, "{} of {} bytes", world.read("ours").len(), all.len());
+}
+
+#[test]
+fn names_that_begin_with_a_dash() {
+    let world = world();
+    world.write("-x.yaml", world.read("db.yaml"));
+    git_works(&world, &["add", "./-x.yaml"]);
+    git_works(&world, &["commit", "-q", "-m", "two"]);
+    let change = |side: &'static str, item: &'static str| {
+        move |world: &World| {
+            world.bulla(&["set", "-R", "hybrid.recipients", "./-x.yaml", item]).stdin(side).works();
+        }
+    };
+    let output = merge(&world, change("theirs", "a"), change("ours", "d"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let diff = git_works(&world, &["diff", "-U0", "HEAD~1"]);
+    assert!(diff.contains("strict prod/db/a, ") || diff.contains("strict prod/db/d, "), "{diff}");
+}
+
+#[test]
+fn git_attributes_of_others_are_left_as_they_are() {
+    let world = World::new();
+    git_works(&world, &["init", "-q"]);
+    world.write("elsewhere", "mine\n");
+    std::os::unix::fs::symlink("elsewhere", world.path(".gitattributes")).unwrap();
+    world.bulla(&["git", "install", "--no-hook"]).with_programs().fails(74, "git_install_link");
+    assert_eq!(world.read("elsewhere"), "mine\n");
+    std::fs::remove_file(world.path(".gitattributes")).unwrap();
+    world.write(".gitattributes", b"# caf\xe9\n*.png binary");
+    world.bulla(&["git", "install", "--no-hook"]).with_programs().works();
+    let bytes = std::fs::read(world.path(".gitattributes")).unwrap();
+    assert!(bytes.starts_with(b"# caf\xe9\n*.png binary\n*.json diff=bulla merge=bulla\n"), "{}", bytes.escape_ascii());
+}

@@ -1,6 +1,7 @@
 //! `bulla git install`: the pre-commit hook, and the drivers for diff and merge. Nothing that is there already is replaced.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ask;
@@ -20,9 +21,9 @@ pub(super) struct Args {
 
 const ATTRIBUTES: [&str; 3] = ["*.json diff=bulla merge=bulla", "*.yaml diff=bulla merge=bulla", "*.yml diff=bulla merge=bulla"];
 const SETTINGS: [(&str, &str); 3] = [
-    ("diff.bulla.textconv", "bulla git textconv"),
+    ("diff.bulla.textconv", "bulla git textconv --"),
     ("merge.bulla.name", "sealed values item by item"),
-    ("merge.bulla.driver", "bulla git merge --marker-size %L --path %P %O %A %B"),
+    ("merge.bulla.driver", "bulla git merge --marker-size %L --path=%P -- %O %A %B"),
 ];
 const CHECK: &str = "bulla check --staged";
 
@@ -36,6 +37,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 
 /// Sets up the repository at `root`.
 pub(in crate::commands) fn install(root: &Path, with_hook: bool) -> Result<(), Error> {
+    let path = root.join(".gitattributes");
+    let mut bytes = attributes(&path)?;
     for (name, value) in SETTINGS {
         if ask(root, &["config", name, value])?.is_none() {
             return Err(
@@ -43,20 +46,34 @@ pub(in crate::commands) fn install(root: &Path, with_hook: bool) -> Result<(), E
             );
         }
     }
-    let path = root.join(".gitattributes");
-    let mut text = fs::read_to_string(&path).unwrap_or_default();
-    let missing: Vec<_> = ATTRIBUTES.into_iter().filter(|line| !text.lines().any(|there| there.trim() == *line)).collect();
+    let has = |line: &str| bytes.split(|byte| *byte == b'\n').any(|there| there.trim_ascii() == line.as_bytes());
+    let missing: Vec<_> = ATTRIBUTES.into_iter().filter(|line| !has(line)).collect();
     if !missing.is_empty() {
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            bytes.push(b'\n');
         }
         for line in missing {
-            text.extend([line, "\n"]);
+            bytes.extend(line.as_bytes());
+            bytes.push(b'\n');
         }
-        files::replace(&path, text.as_bytes(), Access::Default)?;
+        files::replace(&path, &bytes, Access::Default)?;
         note("wrote .gitattributes: commit it, so that others have the diff and the merge too");
     }
     if with_hook { install_hook(root) } else { Ok(()) }
+}
+
+/// What is in the file. Whoever writes to the repository may have put a link there, and what it leads to is not ours to change.
+fn attributes(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |cause: &dyn std::fmt::Display| Error::new(Kind::Io, format!("cannot change {}", path.display())).cause(cause);
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            Err(failed(&"it is no regular file")
+                .hint("Git itself reads no .gitattributes that is a link: put a file in its place"))
+        }
+        Ok(_) => fs::read(path).map_err(|error| failed(&error).hint("check who may read it: ls -l")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(&error).hint("check who may read it: ls -l")),
+    }
 }
 
 /// The hook's file, and whether it checks.

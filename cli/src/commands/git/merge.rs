@@ -42,35 +42,38 @@ struct Conflict {
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let path = args.path.as_deref().unwrap_or(&args.ours);
-    let mut texts = Vec::new();
-    for side in [&args.base, &args.ours, &args.theirs] {
-        texts.push(Input::File(side.clone()).read("a version of the file")?);
-    }
-    let texts: Sides<_> = texts.try_into().expect("three versions");
-    let (texts, conflicts) = by_item(path, &texts).unwrap_or((texts, Vec::new()));
+    let files = [args.base.clone(), args.ours.clone(), args.theirs.clone()];
+    let folder = tempfile::tempdir().map_err(failed)?;
+    // What cannot be read as sealed files, or is too long for it, Git merges as it is.
+    let (files, conflicts) = match by_item(path, &files) {
+        Some((texts, conflicts)) => (written(folder.path(), &texts)?, conflicts),
+        None => (files, Vec::new()),
+    };
     let label = |side: &str, of: fn(&Conflict) -> &String| {
         let all: Vec<_> = conflicts.iter().map(|conflict| format!("{} {}", conflict.item, of(conflict))).collect();
         if all.is_empty() { side.to_owned() } else { format!("{side}: {}", all.join(", ")) }
     };
     let labels = ["base".to_owned(), label("ours", |conflict| &conflict.ours), label("theirs", |conflict| &conflict.theirs)];
-    let (merged, clean) = by_line(&texts, &labels, args.marker_size)?;
+    let (merged, clean) = by_line(&files, &labels, args.marker_size)?;
     files::replace(&args.ours, &merged, Access::Default)?;
     if clean {
         return Ok(());
     }
     let items: Vec<_> = conflicts.into_iter().map(|conflict| conflict.item).collect();
-    let failed = Error::new(Kind::Findings, format!("{} has conflicts", path.display()));
+    let conflict = Error::new(Kind::Findings, format!("{} has conflicts", path.display()));
     Err(if items.is_empty() {
-        failed.hint("resolve them as in any other file")
+        conflict.hint("resolve them as in any other file")
     } else {
-        failed
+        conflict
             .cause(format!("both sides changed {}", items.join(", ")))
             .hint("keep one of the two lines of each; bulla unseal -i shows a value to whoever has a key")
     })
 }
 
 /// The three texts with every item merged that can be; none if one of them is no sealed file or cannot be edited.
-fn by_item(path: &Path, texts: &Texts) -> Option<(Texts, Vec<Conflict>)> {
+fn by_item(path: &Path, files: &Sides<PathBuf>) -> Option<(Texts, Vec<Conflict>)> {
+    let text = |side: usize| Input::File(files[side].clone()).read("a version of the file").ok();
+    let texts = [text(0)?, text(1)?, text(2)?];
     let read = |text: &[u8]| SealedFile::of(path, text).ok().flatten();
     let files = [read(&texts[0])?, read(&texts[1])?, read(&texts[2])?];
     let (mut merged, mut conflicts) = (texts.clone(), Vec::new());
@@ -151,20 +154,27 @@ fn choose<'v>(
     }
 }
 
+fn failed(error: std::io::Error) -> Error {
+    Error::new(Kind::Io, "cannot run git merge-file").cause(error).hint("is git installed?")
+}
+
+/// Files in `folder` with these texts.
+fn written(folder: &Path, texts: &Texts) -> Result<Sides<PathBuf>, Error> {
+    let files = ["base", "ours", "theirs"].map(|side| folder.join(side));
+    for (file, text) in files.iter().zip(texts) {
+        files::create(file, text, Access::Private)?;
+    }
+    Ok(files)
+}
+
 /// Git's merge of lines, and whether it is without conflict.
-fn by_line(texts: &Texts, labels: &Sides<String>, marker_size: u16) -> Result<(Vec<u8>, bool), Error> {
-    let failed = |error: std::io::Error| Error::new(Kind::Io, "cannot run git merge-file").cause(error).hint("is git installed?");
-    let folder = tempfile::tempdir().map_err(failed)?;
+fn by_line([base, ours, theirs]: &Sides<PathBuf>, labels: &Sides<String>, marker_size: u16) -> Result<(Vec<u8>, bool), Error> {
     let mut git = Command::new("git");
     git.args(["merge-file", "-p", "--marker-size"]).arg(marker_size.to_string());
     for side in [1, 0, 2] {
         git.args(["-L", &labels[side]]);
     }
-    for side in [1, 0, 2] {
-        let path = folder.path().join(side.to_string());
-        files::create(&path, &texts[side], Access::Private)?;
-        git.arg(path);
-    }
+    git.arg("--").args([ours, base, theirs]);
     let output = git.stdin(Stdio::null()).output().map_err(failed)?;
     match output.status.code() {
         Some(0) => Ok((output.stdout, true)),

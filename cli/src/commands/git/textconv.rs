@@ -1,12 +1,14 @@
 //! `bulla git textconv`: a file as `git diff` should see it: sealed values as what they say about themselves. No key is needed.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
 use bulla_shared::binding::{Scope, time_text};
 use bulla_shared::sealed::SealedValue;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::files::{self, Access, Input};
 use crate::manifest::splice;
 use crate::sealed_file::SealedFile;
@@ -18,14 +20,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let bytes = Input::File(args.file.clone()).read("a file")?;
-    // A diff must not fail: what cannot be read is shown as it is.
-    match SealedFile::of(&args.file, &bytes) {
+    let sealed = Input::File(args.file.clone()).read("a file").and_then(|bytes| SealedFile::of(&args.file, &bytes));
+    match sealed {
         Ok(Some(file)) => {
             let values = file.values.iter().map(|found| (file.span(found), describe(&found.value)));
             files::write(None, splice(file.text(), &values.collect::<Vec<_>>()).as_bytes(), Access::Default)
         }
-        _ => files::write(None, &bytes, Access::Default),
+        // A diff must not fail: what cannot be read is shown as it is, whatever its length.
+        _ => {
+            File::open(&args.file).and_then(|mut file| io::copy(&mut file, &mut io::stdout().lock())).map(drop).map_err(|error| {
+                Error::new(Kind::Io, format!("cannot show {}", args.file.display()))
+                    .cause(error)
+                    .hint("check that it is a file that can be read")
+            })
+        }
     }
 }
 

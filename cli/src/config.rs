@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::check::settings::Settings;
 use crate::cluster::sealing_keys::announced_key;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, note};
 use crate::keys::recipients_file;
 
 /// Name of the file.
@@ -101,6 +101,7 @@ pub fn schema() -> String {
 /// A configuration, checked: every rule names targets that are there.
 #[derive(Debug)]
 pub struct Config {
+    path: PathBuf,
     folder: PathBuf,
     manifest: Manifest,
     globs: Vec<GlobMatcher>,
@@ -123,7 +124,14 @@ impl Config {
     /// The configuration for the working directory.
     pub fn here() -> Result<Option<Self>, Error> {
         let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-        Self::find(&folder)
+        let config = Self::find(&folder)?;
+        if let Some(config) = &config
+            && config.folder != folder
+            && repository(&folder) != Some(&config.folder)
+        {
+            note(format!("using {}", config.path.display()));
+        }
+        Ok(config)
     }
 
     /// What is said where there is none and something cannot be done without.
@@ -132,25 +140,45 @@ impl Config {
         Error::new(Kind::Configuration, format!("there is no {FILE} here or above"))
     }
 
-    /// Reads the file in `folder` or the nearest folder above it; none if there is none.
+    /// Reads the file in `folder` or the nearest folder above it within the repository; none if there is none. Outside of a repository
+    /// anybody may have put one above, so that it has to be the user's own.
     pub fn find(folder: &Path) -> Result<Option<Self>, Error> {
-        let folders = folder.ancestors().map(Path::to_owned);
-        let Some(found) = folders.into_iter().find(|folder| folder.join(FILE).is_file()) else { return Ok(None) };
-        Self::read(&found).map(Some)
+        let root = repository(folder);
+        for above in folder.ancestors() {
+            let file = above.join(FILE);
+            if file.is_file() {
+                if root.is_none() && !is_own(&file) {
+                    return Err(Error::new(Kind::Configuration, format!("{} belongs to another user", file.display()))
+                        .hint("run this in a folder of your own, or in a Git repository"));
+                }
+                return Self::read(&file, above).map(Some);
+            }
+            if root == Some(above) {
+                break;
+            }
+        }
+        Ok(None)
     }
 
-    fn read(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
+    /// Reads a file as if it were the `.bulla.yaml` of `folder`.
+    pub fn read(path: &Path, folder: &Path) -> Result<Self, Error> {
+        let length = std::fs::metadata(path).map(|metadata| metadata.len());
+        let text = match length {
+            Ok(length) if length > MAX_BYTES => Err(format!("longer than {MAX_BYTES} bytes")),
+            Ok(_) => std::fs::read_to_string(path).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        Self::parse(path, folder, text)
+    }
+
+    /// Reads the text of a file, if it could be had, as if it were the `.bulla.yaml` of `folder`.
+    pub fn parse(path: &Path, folder: &Path, text: Result<String, String>) -> Result<Self, Error> {
         let failed = |cause: &dyn std::fmt::Display| {
             Error::new(Kind::Configuration, format!("cannot use {}", path.display()))
                 .cause(cause)
                 .hint("version: 1, targets: {NAME: {recipients: FILE}}, rules: [{path: GLOB, targets: [NAME]}]")
         };
-        let length = std::fs::metadata(&path).map_err(|error| failed(&error))?.len();
-        if length > MAX_BYTES {
-            return Err(failed(&format!("longer than {MAX_BYTES} bytes")));
-        }
-        let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
+        let text = text.map_err(|cause| failed(&cause))?;
         let options = serde_saphyr::options! { with_snippet: false };
         let manifest: Manifest = serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(&error))?;
         if manifest.version != 1 {
@@ -172,13 +200,33 @@ impl Config {
             choice(rule).map_err(|cause| failed(&format!("rule {number}: {cause}")))?;
         }
         manifest.check.validate().map_err(|cause| failed(&cause))?;
-        Ok(Self { folder: folder.to_owned(), manifest, globs })
+        Ok(Self { path: path.to_owned(), folder: folder.to_owned(), manifest, globs })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.folder.join(FILE)
+        self.path.clone()
+    }
+
+    /// A file that it names: a regular one in its folder or below, also behind links. Whoever writes to the repository chooses these names.
+    fn inside(&self, path: &Path) -> Result<PathBuf, Error> {
+        let named = self.folder.join(path);
+        let failed = |cause: &str| {
+            let failed = Error::new(Kind::Configuration, format!("cannot use {} of {}", path.display(), self.path.display()));
+            failed.cause(cause).hint("recipients files stand in the folder of the configuration, or below it")
+        };
+        if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(failed("it leads out of the folder of the configuration"));
+        }
+        // What is not there says so where it is read.
+        match (std::fs::canonicalize(&named), std::fs::canonicalize(&self.folder)) {
+            (Ok(real), Ok(folder)) if !real.starts_with(&folder) => {
+                Err(failed("it is a link that leads out of the folder of the configuration"))
+            }
+            (Ok(real), _) if !real.is_file() => Err(failed("it is no regular file")),
+            _ => Ok(named),
+        }
     }
 
     /// The first rule whose path matches: its number from 1, and that path.
@@ -207,13 +255,13 @@ impl Config {
     /// The committed recipients of a target and the context of its cluster: one of both at least.
     pub fn target(&self, name: &str) -> Result<(Option<RecipientsFile>, Option<String>), Error> {
         let target = self.find_target(name)?;
-        let file = target.recipients.as_ref().map(|path| recipients_file(&self.folder.join(path))).transpose()?;
+        let file = target.recipients.as_ref().map(|path| recipients_file(&self.inside(path)?)).transpose()?;
         Ok((file, target.context.clone()))
     }
 
     /// Where the recipients of a target are committed, if they are.
     pub fn recipients_path(&self, name: &str) -> Result<Option<PathBuf>, Error> {
-        Ok(self.find_target(name)?.recipients.as_ref().map(|path| self.folder.join(path)))
+        self.find_target(name)?.recipients.as_ref().map(|path| self.inside(path)).transpose()
     }
 
     /// The context of a target's cluster, if it has one.
@@ -236,14 +284,13 @@ impl Config {
     }
 
     /// Where the recovery recipients are committed, if there are any.
-    #[must_use]
-    pub fn recovery_path(&self) -> Option<PathBuf> {
-        self.manifest.recovery.as_ref().map(|path| self.folder.join(path))
+    pub fn recovery_path(&self) -> Result<Option<PathBuf>, Error> {
+        self.manifest.recovery.as_ref().map(|path| self.inside(path)).transpose()
     }
 
     /// The recovery recipients, if there are any.
     pub fn recovery(&self) -> Result<Option<RecipientsFile>, Error> {
-        self.manifest.recovery.as_ref().map(|path| recipients_file(&self.folder.join(path))).transpose()
+        self.recovery_path()?.map(|path| recipients_file(&path)).transpose()
     }
 
     /// Recipients of all `targets`, and the recovery recipients.
@@ -257,6 +304,27 @@ impl Config {
         }
         all.extend(self.recovery()?.unwrap_or_default().recipients);
         Ok(all)
+    }
+}
+
+/// The root of the repository that a folder is in.
+#[must_use]
+pub fn repository(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(".git").exists())
+}
+
+/// Whether a file is the user's, or the administrator's.
+fn is_own(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let own = |uid: u32| uid == 0 || uid == rustix::process::geteuid().as_raw();
+        std::fs::metadata(path).is_ok_and(|metadata| own(metadata.uid()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        true
     }
 }
 

@@ -1,7 +1,10 @@
 //! `# bulla:allow RULE reason` beside what is found, on the lines above it, or above the object that it is in.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use super::finding::{Finding, Sheet, Show};
-use super::rule::{ALLOW_WITHOUT_REASON, Rule, UNUSED_ALLOW};
+use super::rule::{ALLOW_WITHOUT_REASON, NEW_ALLOW, Rule, UNUSED_ALLOW};
 
 /// How such a comment begins.
 pub const MARK: &str = "bulla:allow";
@@ -19,8 +22,8 @@ struct Comment {
     lines: (usize, usize),
 }
 
-/// Takes out of the findings of a file what its comments allow, and reports comments that say nothing.
-pub fn apply(sheet: &mut Sheet<'_>) {
+/// Takes out of the findings of a file what its comments allow, but for `guarded` ones, and reports comments that say nothing.
+pub fn apply(sheet: &mut Sheet<'_>, guarded: impl Fn(&Rule) -> bool) {
     let comments = comments(sheet);
     if comments.is_empty() {
         return;
@@ -35,7 +38,7 @@ pub fn apply(sheet: &mut Sheet<'_>) {
         match comments.iter().position(covers) {
             Some(index) => {
                 used[index] = true;
-                if !comments[index].has_reason {
+                if !comments[index].has_reason || guarded(finding.rule) {
                     kept.push(finding);
                 }
             }
@@ -63,21 +66,39 @@ pub fn apply(sheet: &mut Sheet<'_>) {
     }
 }
 
+/// Reports comments that stand on no line of the earlier text.
+pub fn report_new(sheet: &mut Sheet<'_>, before: &str) {
+    let known: HashSet<&str> = before.lines().filter(|line| line.contains(MARK)).map(str::trim).collect();
+    for comment in comments(sheet) {
+        let line = &sheet.text()[sheet.line_span(comment.lines.0)];
+        if !known.contains(line.trim()) {
+            let message = format!("{} is allowed here from now on", comment.rule);
+            sheet.report(NEW_ALLOW, comment.at..comment.at + MARK.len(), &Show::Span, &comment.rule, message);
+        }
+    }
+}
+
 fn comments(sheet: &Sheet<'_>) -> Vec<Comment> {
     let text = sheet.text();
-    let mut comments = Vec::new();
+    let mut comments: Vec<Comment> = Vec::new();
     for (at, _) in text.match_indices(MARK).take(MOST) {
         let line = sheet.line(at);
-        let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let Range { start, end } = sheet.line_span(line);
         let before = text[start..at].trim_end();
         if !before.ends_with('#') && !before.ends_with("//") {
             continue;
         }
-        let content = text[at + MARK.len()..].lines().next().unwrap_or_default();
+        let content = &text[at + MARK.len()..end];
         let (rule, reason) = content.trim().split_once(char::is_whitespace).unwrap_or((content.trim(), ""));
         let alone = before.trim_end_matches(['#', '/']).trim().is_empty();
-        let below = text[start..].lines().skip(1).take_while(|line| line.trim_start().starts_with('#') || line.trim() == "---");
-        let last = if alone { line + 1 + below.count() } else { line };
+        let below =
+            || text[start..].lines().skip(1).take_while(|line| line.trim_start().starts_with('#') || line.trim() == "---");
+        let last = match comments.last() {
+            _ if !alone => line,
+            // Within a run of comments that was counted already.
+            Some(Comment { lines: (_, last), .. }) if line < *last => *last,
+            _ => line + 1 + below().count(),
+        };
         let rule = super::finding::harmless(rule);
         comments.push(Comment { rule, has_reason: reason.chars().any(char::is_alphanumeric), at, lines: (line, last) });
     }

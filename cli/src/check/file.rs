@@ -11,14 +11,16 @@ use super::finding::{FileName, Finding, Sheet, Show};
 use super::keys::Keys;
 use super::kustomize::{self, ValueFile};
 use super::references::{self, Provided, Reference};
-use super::rule::{AMBIGUOUS_SECRET, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16};
+use super::rule::{AMBIGUOUS_SECRET, CHANGED_RULES, LARGE_TEXT, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16};
 use super::sealed::Expectations;
 use super::sift::{Sifted, sift};
 use super::{allow, plain, private_keys, readable, sealed, template};
 use crate::config::{Choice, Config};
-use crate::manifest::{Document, Reason, Source, check_faithful, decode, find_sealed, find_secrets, parse};
+use crate::manifest::{
+    Document, ManifestError, Reason, Source, check_faithful, decode, find_sealed, find_secrets, parse, parse_pieces,
+};
 
-/// Most refusals of our reader that are reported of one file.
+/// Most refusals of our reader that one file may have.
 const MOST_REFUSALS: usize = 100;
 
 /// What all files are held against.
@@ -44,20 +46,20 @@ pub struct Looked {
     pub provided: Vec<Provided>,
     /// Secrets that it asks for.
     pub references: Vec<Reference>,
-    /// Files that its generators take values from.
-    pub value_files: Vec<ValueFile>,
     /// Targets that the rule for it names.
     pub targets: Option<Vec<String>>,
     /// Where its objects go, to know which are the same.
     pub place: String,
-    /// The text, if another file may make something of it wrong.
+    /// The text, if another file may make something of it wrong, or its comments allow something.
     text: Option<Zeroizing<String>>,
+    /// The text that it had before the commits that are looked at.
+    before: Option<Zeroizing<String>>,
 }
 
 impl Looked {
     fn nothing(name: FileName) -> Self {
-        let (findings, provided, references, value_files) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name, findings, provided, references, value_files, targets: None, place: String::new(), text: None }
+        let (findings, provided, references) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, findings, provided, references, targets: None, place: String::new(), text: None, before: None }
     }
 
     /// Keeps the text, if something may still be found in it or its comments allow something.
@@ -67,12 +69,25 @@ impl Looked {
         }
     }
 
-    /// Takes out what comments in the file allow, once everything is found.
-    pub(super) fn apply_comments(&mut self) {
+    /// Whether comments in it may allow something.
+    pub(super) fn has_comments(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| text.contains(allow::MARK))
+    }
+
+    /// What it was before: then comments that are new are reported.
+    pub(super) fn compare_with(&mut self, before: &[u8]) {
+        self.before = Some(Zeroizing::new(String::from_utf8_lossy(before).into_owned()));
+    }
+
+    /// Takes out what comments in the file allow, once everything is found; `guarded` findings stay whatever they say.
+    pub(super) fn apply_comments(&mut self, guarded: impl Fn(&Rule) -> bool) {
         if let Some(text) = self.text.take() {
             let mut sheet = Sheet::new(&self.name, &text);
             sheet.findings = std::mem::take(&mut self.findings);
-            allow::apply(&mut sheet);
+            allow::apply(&mut sheet, guarded);
+            if let Some(before) = self.before.take() {
+                allow::report_new(&mut sheet, &before);
+            }
             self.findings = sheet.findings;
         }
     }
@@ -122,11 +137,10 @@ pub fn look(name: FileName, bytes: &Zeroizing<Vec<u8>>, is_manifest: bool, histo
             let text = lossy(bytes);
             let mut sheet = Sheet::new(&looked.name, &text);
             let within = sift(text.as_bytes());
-            let hides = matches!(readable::rule_for(&error.reason).id, "foreign-line-break" | "foreign-document");
-            if !history && (mentions_secret(&text) || hides && within.manifest) {
+            if !history && within.may_be_secret() {
                 readable::report(&mut sheet, &error);
             }
-            private_keys::check(&mut sheet, &within.keys, &[]);
+            private_keys::check(&mut sheet, &within, &[]);
             let findings = sheet.findings;
             looked.findings = findings;
         }
@@ -142,9 +156,10 @@ fn text_only(name: FileName, bytes: &[u8], sifted: &Sifted) -> Looked {
     }
     let text = lossy(bytes);
     let mut sheet = Sheet::new(&looked.name, &text);
-    let signs =
-        if matches!(text, Cow::Borrowed(_)) { Cow::Borrowed(&sifted.keys) } else { Cow::Owned(sift(text.as_bytes()).keys) };
-    private_keys::check(&mut sheet, &signs, &[]);
+    match &text {
+        Cow::Borrowed(_) => private_keys::check(&mut sheet, sifted, &[]),
+        Cow::Owned(text) => private_keys::check(&mut sheet, &sift(text.as_bytes()), &[]),
+    }
     let findings = sheet.findings;
     looked.findings = findings;
     looked.keep(&text);
@@ -169,41 +184,75 @@ fn manifest(looked: &mut Looked, source: &Source, recoded: bool, history: bool, 
     }
     let mut covered = Vec::new();
     if sifted.manifest {
-        let is_template = source.text().contains("{{");
         match parse(source) {
-            Ok(documents) => parsed(looked, &mut sheet, &documents, is_template, history, yardstick, &mut covered),
-            Err(error) => {
-                let template = is_template && matches!(error.reason, Reason::Syntax { .. } | Reason::DuplicateKey { .. });
-                // What cannot be parsed is read line by line, whether or not it is meant as a template.
-                template::check(&mut sheet, &mut covered);
-                if !history && template {
-                    unrendered(&mut sheet);
-                } else if !history && mentions_secret(source.text()) {
-                    readable::report(&mut sheet, &error);
-                }
-            }
+            Ok(documents) => parsed(looked, &mut sheet, &documents, history, yardstick, &mut covered),
+            Err(error) => in_pieces(looked, &mut sheet, source, &error, history, yardstick, &mut covered),
         }
     }
-    private_keys::check(&mut sheet, &sifted.keys, &covered);
+    private_keys::check(&mut sheet, &sifted, &covered);
     looked.findings = sheet.findings;
     looked.keep(source.text());
 }
 
-/// Whether a text that cannot be parsed has Secrets or SealedSecrets: only then it matters.
-fn mentions_secret(text: &str) -> bool {
-    text.match_indices("kind").any(|(at, word)| {
-        let rest = text[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
-        let value = rest.strip_prefix(':').map(|value| value.trim_start_matches(['"', '\'', ' ']));
-        let name = value.and_then(|value| value.split(|c: char| !c.is_ascii_alphanumeric()).next());
-        matches!(name, Some("Secret" | "SealedSecret" | "SecretList"))
-    })
+/// A stream that cannot be read as a whole. kubectl takes of it what it can, and so do we; of the rest, what may be a Secret is an error,
+/// unless it is a template.
+fn in_pieces(
+    looked: &mut Looked,
+    sheet: &mut Sheet<'_>,
+    source: &Source,
+    whole: &ManifestError,
+    history: bool,
+    yardstick: &Yardstick,
+    covered: &mut Vec<Range<usize>>,
+) {
+    let (mut documents, mut failed) = (Vec::new(), 0);
+    for (span, piece) in parse_pieces(source) {
+        let error = match piece {
+            Ok(read) => {
+                documents.extend(read);
+                continue;
+            }
+            Err(error) => error,
+        };
+        failed += 1;
+        if failed > MOST_REFUSALS {
+            stopped(sheet, span.start);
+            break;
+        }
+        template::check(sheet, span.clone(), covered);
+        if history || !sift(source.text()[span.clone()].as_bytes()).may_be_secret() {
+            continue;
+        }
+        if is_template(&source.text()[span.clone()], &error.reason) {
+            unrendered(sheet, span);
+        } else {
+            readable::report(sheet, &error);
+        }
+    }
+    if failed == 0 && !history {
+        readable::report(sheet, whole);
+    }
+    parsed(looked, sheet, &documents, history, yardstick, covered);
+}
+
+/// Whether a text that is no YAML becomes one when it is rendered. In braces of its own, JSON above all, the reader of templates sees nothing.
+fn is_template(text: &str, reason: &Reason) -> bool {
+    let uncommented = |line: &str| line.split(" #").next().is_some_and(|line| !line.starts_with('#') && line.contains("{{"));
+    let content = text.trim_start_matches('-').trim_start();
+    let in_braces = content.starts_with(['{', '[']) && !content.starts_with("{{") && !content.starts_with("{%");
+    matches!(reason, Reason::Syntax { .. }) && !in_braces && text.lines().any(uncommented)
+}
+
+/// Says that not everything was looked at: to say where something is costs a look at the whole text.
+fn stopped(sheet: &mut Sheet<'_>, at: usize) {
+    let message = format!("more than {MOST_REFUSALS} places that cannot be read: what follows was not looked at");
+    sheet.report(TOO_LARGE, at..at, &Show::Nothing, "", message);
 }
 
 fn parsed(
     looked: &mut Looked,
     sheet: &mut Sheet<'_>,
     documents: &[Document<'_>],
-    is_template: bool,
     history: bool,
     yardstick: &Yardstick,
     covered: &mut Vec<Range<usize>>,
@@ -213,37 +262,36 @@ fn parsed(
     looked.targets = choice.as_ref().map(|choice| choice.targets.clone());
     let expected = Expectations { choice: choice.as_ref(), keys: &yardstick.keys, now: yardstick.now, today: yardstick.today };
     let (mut sealed_here, mut refusals) = (None, 0);
+    let is_template = sheet.text().contains("{{");
     for document in documents {
         plain::check(sheet, document, covered);
-        let (files, generated) = kustomize::check(sheet, &looked.name, document);
-        looked.value_files.extend(files);
-        looked.provided.extend(generated);
-        if history {
+        looked.provided.extend(kustomize::check(sheet, document));
+        if history || refusals > MOST_REFUSALS {
             continue;
         }
         sheet.object = document.root().map_or(0, crate::manifest::Node::outer_start);
-        // To say where something is costs a look at the whole text.
-        if refusals < MOST_REFUSALS
-            && let Err(error) = find_secrets(document)
-        {
+        if let Err(error) = find_secrets(document) {
             refusals += 1;
             // Braces without quotes are keys that are mappings.
-            let braces = is_template && matches!(error.reason, Reason::ComplexKey);
-            if !braces && !matches!(error.reason, Reason::MissingApiVersion) {
+            if !is_template || !matches!(error.reason, Reason::ComplexKey) {
                 readable::report(sheet, &error);
             }
         }
         for node in find_sealed(document) {
             sealed_here.get_or_insert(node.get("kind").unwrap_or(node).span());
-            if refusals < MOST_REFUSALS
-                && let Err(error) = check_faithful(document, node)
-            {
+            if let Err(error) = check_faithful(document, node) {
                 refusals += 1;
                 let at = sheet.offset(error.place.line, error.place.column);
                 sheet.report(AMBIGUOUS_SECRET, at..at, &Show::Nothing, &error.place.path, error.reason.to_string());
+                if refusals > MOST_REFUSALS {
+                    break;
+                }
             } else {
                 sealed::check(sheet, node, &expected);
             }
+        }
+        if refusals > MOST_REFUSALS {
+            stopped(sheet, document.span().start);
         }
         references::collect(document, &mut looked.provided, &mut looked.references);
     }
@@ -262,9 +310,10 @@ fn place(name: &FileName, choice: Option<&Choice>) -> String {
     choice.map_or_else(|| format!("folder {folder}"), |choice| format!("targets {}", choice.targets.join(",")))
 }
 
-fn unrendered(sheet: &mut Sheet<'_>) {
-    let text = sheet.text();
+fn unrendered(sheet: &mut Sheet<'_>, span: Range<usize>) {
+    let text = &sheet.text()[span.clone()];
     if let Some(at) = text.find("kind: SealedSecret").filter(|_| text.contains("bulla.dev/")) {
+        let at = span.start + at;
         sheet.object = 0;
         let message = "sealed values in a template are looked at only when it is rendered";
         sheet.report(UNRENDERED_TEMPLATE, at..at + "kind: SealedSecret".len(), &Show::Span, "", message);
@@ -273,10 +322,22 @@ fn unrendered(sheet: &mut Sheet<'_>) {
 
 /// A file that cannot be looked at because of its size.
 #[must_use]
-pub fn too_large(name: FileName, length: u64) -> Looked {
+pub fn too_large(name: FileName, length: u64, is_manifest: bool) -> Looked {
     let mut looked = Looked::nothing(name);
     let mut sheet = Sheet::new(&looked.name, "");
-    sheet.report(TOO_LARGE, 0..0, &Show::Nothing, "", format!("{} MiB: nothing in it was looked at", length / 1024 / 1024));
+    let rule = if is_manifest { TOO_LARGE } else { LARGE_TEXT };
+    sheet.report(rule, 0..0, &Show::Nothing, "", format!("{} MiB: nothing in it was looked at", length / 1024 / 1024));
+    let findings = sheet.findings;
+    looked.findings = findings;
+    looked
+}
+
+/// A configuration that differs from what it was.
+#[must_use]
+pub fn changed_configuration(name: FileName) -> Looked {
+    let mut looked = Looked::nothing(name);
+    let mut sheet = Sheet::new(&looked.name, "");
+    sheet.report(CHANGED_RULES, 0..0, &Show::Nothing, "", "what is reported, and for whom values are sealed, changes here");
     let findings = sheet.findings;
     looked.findings = findings;
     looked

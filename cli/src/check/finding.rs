@@ -117,7 +117,7 @@ impl<'t> Sheet<'t> {
     }
 
     /// The bytes of a line, without its break.
-    fn line_span(&self, line: usize) -> Range<usize> {
+    pub(super) fn line_span(&self, line: usize) -> Range<usize> {
         let start = line.checked_sub(2).and_then(|before| self.breaks.get(before)).map_or(0, |at| at + 1);
         let end = self.breaks.get(line - 1).copied().unwrap_or(self.text.len());
         start..end.max(start)

@@ -8,11 +8,14 @@ use gix::objs::tree::EntryKind;
 use gix::{ObjectId, Repository};
 use zeroize::Zeroizing;
 
+use super::kustomize::without_parents;
 use crate::error::{Error, Kind, warn};
 use crate::manifest::MAX_BYTES;
 
+const FILES: &[EntryKind] = &[EntryKind::Blob, EntryKind::BlobExecutable];
+
 /// One version of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version {
     /// Where it is, or was, in the working tree.
     pub path: PathBuf,
@@ -25,6 +28,25 @@ pub struct Version {
 pub struct Git {
     repository: Repository,
     root: PathBuf,
+}
+
+/// All files of the index or of the last commit.
+pub struct Tree {
+    /// Regular files.
+    pub files: Vec<Version>,
+    /// Links, and where they lead.
+    links: HashMap<PathBuf, PathBuf>,
+}
+
+impl Tree {
+    /// Links, and where they lead in the end.
+    pub fn links(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        self.links.iter().map(|(link, target)| {
+            let next = |at: &&Path| self.links.get(*at).map(PathBuf::as_path);
+            let end = std::iter::successors(Some(target.as_path()), next).take(8).last().unwrap_or(target);
+            (link.as_path(), end)
+        })
+    }
 }
 
 /// What became of reading a version.
@@ -50,7 +72,7 @@ impl Git {
     /// What the next commit would add or change.
     pub fn staged(&self) -> Result<Vec<Version>, Error> {
         let failed = |error: &dyn std::fmt::Display| failed("cannot read the index of the repository", error);
-        let index = self.repository.index_or_empty().map_err(|error| failed(&error))?;
+        let index = self.index()?;
         let head = self.repository.head_tree_id_or_empty().map_err(|error| failed(&error))?;
         let committed = self.files_of(head.detach())?;
         let mut versions = Vec::new();
@@ -67,6 +89,71 @@ impl Git {
         Ok(versions)
     }
 
+    /// All files that the next commit would have, or that the last one has.
+    pub fn tree(&self, staged: bool) -> Result<Tree, Error> {
+        let (mut files, mut links) = (Vec::new(), Vec::new());
+        if staged {
+            let index = self.index()?;
+            for entry in index.entries().iter().filter(|entry| entry.stage_raw() == 0) {
+                match entry.mode {
+                    gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE => &mut files,
+                    gix::index::entry::Mode::SYMLINK => &mut links,
+                    _ => continue,
+                }
+                .push((entry.path(&index).to_vec(), entry.id));
+            }
+        } else {
+            let head = self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))?.detach();
+            (files, links) = (self.brought(None, head, FILES)?, self.brought(None, head, &[EntryKind::Link])?);
+        }
+        let files = files.into_iter().map(|(path, id)| Version { path: self.path(&path), commit: None, id }).collect();
+        let mut tree = Tree { files, links: HashMap::new() };
+        for (path, id) in links {
+            let path = self.path(&path);
+            if let Content::Whole(target) = self.read(&Version { path: path.clone(), commit: None, id })? {
+                let target = path.parent().unwrap_or(&self.root).join(target.to_str_lossy().as_ref());
+                tree.links.insert(path, without_parents(&target));
+            }
+        }
+        Ok(tree)
+    }
+
+    /// A file as it is staged, if it is.
+    pub fn staged_file(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let wanted = self.tree(true)?.files.into_iter().find(|version| version.path == path);
+        Ok(match wanted.map(|version| self.read(&version)).transpose()? {
+            Some(Content::Whole(bytes)) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// All files of a revision.
+    pub fn files_at(&self, revision: &str) -> Result<HashMap<PathBuf, Version>, Error> {
+        let commit = self.commit(revision)?;
+        let tree = commit.tree_id().map_err(|error| failed("cannot read from the repository", &error))?.detach();
+        let versions = self.brought(None, tree, FILES)?.into_iter().map(|(path, id)| {
+            let path = self.path(&path);
+            (path.clone(), Version { path, commit: None, id })
+        });
+        Ok(versions.collect())
+    }
+
+    fn index(&self) -> Result<gix::worktree::Index, Error> {
+        self.repository.index_or_empty().map_err(|error| failed("cannot read the index of the repository", &error))
+    }
+
+    fn commit(&self, revision: &str) -> Result<gix::Commit<'_>, Error> {
+        self.repository.rev_parse_single(revision).and_then(|id| id.object()?.peel_to_commit()).map_err(|_| {
+            let failed = Error::new(Kind::Usage, format!("cannot find the commit {revision}"));
+            let clone = if self.repository.is_shallow().unwrap_or_default() {
+                "the clone is shallow, and what is older is not there"
+            } else {
+                "no branch, tag or id leads to one"
+            };
+            failed.cause(clone).hint("fetch more of the history: git fetch --unshallow, or fetch-depth: 0 in the pipeline")
+        })
+    }
+
     /// What the commits after `revision` brought, also what later ones of them took away again. The present version of a file has no
     /// commit; earlier ones have that which brought them.
     pub fn since(&self, revision: &str) -> Result<Vec<Version>, Error> {
@@ -74,15 +161,7 @@ impl Git {
         let head = self.repository.head_id().map_err(|_| {
             Error::new(Kind::Usage, "this repository has no commit").hint("check what is staged (--staged), or files as they are")
         })?;
-        let from = self.repository.rev_parse_single(revision).and_then(|id| id.object()?.peel_to_commit()).map_err(|_| {
-            let failed = Error::new(Kind::Usage, format!("cannot find the commit {revision}"));
-            let clone = if shallow {
-                "the clone is shallow, and what is older is not there"
-            } else {
-                "no branch, tag or id leads to one"
-            };
-            failed.cause(clone).hint("fetch more of the history: git fetch --unshallow, or fetch-depth: 0 in the pipeline")
-        })?;
+        let from = self.commit(revision)?;
         let present =
             self.files_of(self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))?.detach())?;
         let unreadable = |error: &dyn std::fmt::Display| failed("cannot read the history of the repository", error);
@@ -101,10 +180,10 @@ impl Git {
             if shallow && parents.is_empty() {
                 warn(format!("the clone is shallow: everything in {} counts as new", commit.id().shorten_or_id()));
             }
-            let mut brought = self.brought(parents.first().copied(), tree)?;
+            let mut brought = self.brought(parents.first().copied(), tree, FILES)?;
             for parent in parents.iter().skip(1) {
                 // A merge brings what none of its sides had.
-                let also: HashSet<_> = self.brought(Some(*parent), tree)?.into_iter().collect();
+                let also: HashSet<_> = self.brought(Some(*parent), tree, FILES)?.into_iter().collect();
                 brought.retain(|version| also.contains(version));
             }
             for (path, id) in brought {
@@ -137,11 +216,11 @@ impl Git {
 
     /// All files of a tree with their ids.
     fn files_of(&self, tree: ObjectId) -> Result<HashMap<Vec<u8>, ObjectId>, Error> {
-        Ok(self.brought(None, tree)?.into_iter().collect())
+        Ok(self.brought(None, tree, FILES)?.into_iter().collect())
     }
 
-    /// Files that are in `after` and not, or not so, in `before`.
-    fn brought(&self, before: Option<ObjectId>, after: ObjectId) -> Result<Vec<(Vec<u8>, ObjectId)>, Error> {
+    /// What of these kinds is in `after` and not, or not so, in `before`.
+    fn brought(&self, before: Option<ObjectId>, after: ObjectId, kinds: &[EntryKind]) -> Result<Vec<(Vec<u8>, ObjectId)>, Error> {
         let mut found = Vec::new();
         let mut todo = vec![(Vec::new(), before, after)];
         while let Some((folder, before, after)) = todo.pop() {
@@ -157,8 +236,8 @@ impl Git {
                     EntryKind::Tree => {
                         todo.push((path, before.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| *id), id));
                     }
-                    EntryKind::Blob | EntryKind::BlobExecutable => found.push((path, id)),
-                    EntryKind::Link | EntryKind::Commit => {}
+                    kind if kinds.contains(&kind) => found.push((path, id)),
+                    _ => {}
                 }
             }
         }

@@ -56,7 +56,7 @@ impl Keys {
                 let file = config.recipients_path(target)?.and_then(|path| committed(path, keys.trusted.as_ref()));
                 keys.targets.insert(target.to_owned(), file);
             }
-            keys.recovery = config.recovery_path().and_then(|path| committed(path, keys.trusted.as_ref()));
+            keys.recovery = config.recovery_path()?.and_then(|path| committed(path, keys.trusted.as_ref()));
         }
         Ok((keys, findings))
     }
@@ -78,8 +78,9 @@ impl Keys {
             let unknown = binding.keys.iter().filter(|id| !has(trusted, **id));
             found.extend(unknown.map(|id| (UNKNOWN_KEY, format!("sealed to key {id}, which --trust does not name"))));
             states(binding, "what --trust names", trusted, false, &mut found);
-            return found;
         }
+        // What --trust says of keys counts, and not what the repository says of them; which targets a value is for, only that says.
+        let committed = self.trusted.is_none();
         let meant = |name: &str| targets.is_none_or(|targets| targets.iter().any(|target| target == name));
         // A target without a file may have any key.
         let open = self.targets.iter().any(|(name, file)| meant(name) && file.is_none());
@@ -96,7 +97,7 @@ impl Keys {
                 Some((name, _)) => {
                     found.push((WRONG_TARGET, format!("sealed to key {id} of target {name}, which is not for this path")));
                 }
-                None if open => {}
+                None if open || !committed => {}
                 None => found.push((UNKNOWN_KEY, format!("sealed to key {id}, which no recipients file names"))),
             }
         }
@@ -104,15 +105,15 @@ impl Keys {
             let Some(file) = file else { continue };
             if targets.is_some() && !binding.keys.iter().any(|id| has(file, *id)) {
                 found.push((MISSING_TARGET, format!("not sealed to target {name}")));
-            } else {
+            } else if committed {
                 states(binding, &format!("target {name}"), file, targets.is_some(), &mut found);
             }
         }
         if let Some(recovery) = &self.recovery {
-            if binding.keys.iter().any(|id| has(recovery, *id)) {
-                states(binding, RECOVERY, recovery, true, &mut found);
-            } else {
+            if !binding.keys.iter().any(|id| has(recovery, *id)) {
                 found.push((MISSING_RECOVERY, "not sealed to the recovery key".to_owned()));
+            } else if committed {
+                states(binding, RECOVERY, recovery, true, &mut found);
             }
         }
         found

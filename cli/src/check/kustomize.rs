@@ -1,27 +1,100 @@
-//! kustomize's `secretGenerator`: literals in plain, and files in the same tree that values come from.
+//! kustomize: what a kustomization makes of other files, and a `secretGenerator` with values in plain.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::finding::{FileName, Sheet, Show, harmless};
+use super::finding::{Sheet, Show, harmless};
 use super::placeholder::is_placeholder;
 use super::references::Provided;
 use super::rule::PLAINTEXT_GENERATOR;
-use crate::manifest::{Document, Node};
+use crate::manifest::{Document, Node, decode, parse};
 
 /// A file that a generator takes values from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueFile {
-    /// Where.
-    pub path: PathBuf,
     /// Lines of `KEY=VALUE`; else the whole file is one value.
     pub is_env: bool,
     /// Name of the generated Secret.
     pub secret: String,
 }
 
-/// Reports literals; gives the files that are named, and what is generated.
-pub fn check(sheet: &mut Sheet<'_>, file: &FileName, document: &Document<'_>) -> (Vec<ValueFile>, Vec<Provided>) {
-    let (mut files, mut provided) = (Vec::new(), Vec::new());
+/// What links and kustomizations make of other files.
+#[derive(Debug, Default)]
+pub struct Uses {
+    /// Manifests, whatever their names.
+    pub manifests: HashSet<PathBuf>,
+    /// Values of generators, each file at most once as lines and once as a whole.
+    pub values: BTreeMap<(PathBuf, bool), ValueFile>,
+}
+
+/// Whether kustomize reads the file as its own.
+#[must_use]
+pub fn is_kustomization(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| ["kustomization.yaml", "kustomization.yml", "Kustomization"].iter().any(|known| name == *known))
+}
+
+impl Uses {
+    /// Adds what the kustomization at `path` names. One that cannot be read is reported where it is checked.
+    pub fn add(&mut self, path: &Path, bytes: &[u8]) {
+        let Ok(source) = decode(bytes.to_vec()) else { return };
+        let documents = parse(&source).unwrap_or_default();
+        for root in documents.iter().filter_map(Document::root) {
+            let near = |named: &str| path.parent().map(|folder| without_parents(&folder.join(named)));
+            let list = |field: &str| root.get(field).and_then(Node::as_sequence).unwrap_or_default();
+            for entry in MANIFESTS.iter().flat_map(|field| list(field)) {
+                let named = entry.as_str().or_else(|| entry.get("path").and_then(Node::as_str));
+                self.manifests.extend(named.and_then(near));
+            }
+            for generator in list("secretGenerator") {
+                let secret = generator.get("name").and_then(Node::as_str).unwrap_or_default();
+                let mut add = |named: &str, is_env| {
+                    if let Some(path) = near(named) {
+                        let value = || ValueFile { is_env, secret: secret.to_owned() };
+                        self.values.entry((path, is_env)).or_insert_with(value);
+                    }
+                };
+                for named in envs(generator) {
+                    add(named, true);
+                }
+                for (_, named) in files(generator) {
+                    add(named, false);
+                }
+            }
+        }
+    }
+}
+
+/// Fields of a kustomization whose entries name manifests, as text or under `path`.
+const MANIFESTS: [&str; 10] = [
+    "resources",
+    "bases",
+    "components",
+    "patches",
+    "patchesStrategicMerge",
+    "patchesJson6902",
+    "crds",
+    "generators",
+    "transformers",
+    "replacements",
+];
+
+fn envs(generator: &Node) -> Vec<&str> {
+    let list = generator.get("envs").and_then(Node::as_sequence).unwrap_or_default();
+    list.iter().chain(generator.get("env")).filter_map(Node::as_str).collect()
+}
+
+/// Item and path of each file.
+fn files(generator: &Node) -> impl Iterator<Item = (&str, &str)> {
+    let list = generator.get("files").and_then(Node::as_sequence).unwrap_or_default();
+    list.iter()
+        .filter_map(Node::as_str)
+        .map(|entry| entry.split_once('=').unwrap_or_else(|| (entry.rsplit('/').next().unwrap_or(entry), entry)))
+}
+
+/// Reports literals, and gives what is generated.
+pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
+    let mut provided = Vec::new();
     let root = document.root();
     let generators = root.and_then(|root| root.get("secretGenerator")).and_then(Node::as_sequence).unwrap_or_default();
     let namespace = root.and_then(|root| root.get("namespace")).and_then(Node::as_str);
@@ -41,23 +114,10 @@ pub fn check(sheet: &mut Sheet<'_>, file: &FileName, document: &Document<'_>) ->
                 sheet.report(PLAINTEXT_GENERATOR, literal.span(), &Show::Masked(0..0), &format!("{name} {item}"), message);
             }
         }
-        let envs: Vec<_> = list("envs").iter().chain(generator.get("env")).filter_map(Node::as_str).collect();
-        let folder = file.path.as_deref().and_then(Path::parent);
-        let mut add = |path: &str, is_env| {
-            let path = folder.map(|folder| without_parents(&folder.join(path)));
-            files.extend(path.map(|path| ValueFile { path, is_env, secret: secret.clone() }));
-        };
-        for env in &envs {
-            add(env, true);
-        }
-        for entry in list("files").iter().filter_map(Node::as_str) {
-            let (item, path) = entry.split_once('=').unwrap_or_else(|| (entry.rsplit('/').next().unwrap_or(entry), entry));
-            items.push(item.to_owned());
-            add(path, false);
-        }
+        items.extend(files(generator).map(|(item, _)| item.to_owned()));
         if !secret.is_empty() {
             let namespace = text("namespace").or(namespace).map(str::to_owned);
-            let known = envs.is_empty().then_some(items);
+            let known = envs(generator).is_empty().then_some(items);
             provided.push(Provided {
                 kind: "secretGenerator",
                 namespace,
@@ -68,7 +128,7 @@ pub fn check(sheet: &mut Sheet<'_>, file: &FileName, document: &Document<'_>) ->
             });
         }
     }
-    (files, provided)
+    provided
 }
 
 /// Reports what a file gives to a generator.

@@ -33,7 +33,7 @@ pub mod sift;
 pub mod template;
 pub mod tree;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -45,12 +45,13 @@ use zeroize::Zeroizing;
 
 use self::file::{Looked, Yardstick};
 use self::finding::{FileName, Finding};
-use self::git::{Content, Git};
-use self::inputs::{Names, is_manifest};
+use self::git::{Content, Git, Tree, Version};
+use self::inputs::{Found, Names, is_manifest};
 use self::keys::Keys;
-use self::rule::Severity;
-use crate::config::Config;
-use crate::error::{Error, Kind};
+use self::kustomize::Uses;
+use self::rule::{Rule, Severity};
+use crate::config::{self, Config};
+use crate::error::{Error, Kind, warn};
 use crate::files::Input;
 use crate::manifest::MAX_BYTES;
 
@@ -69,6 +70,15 @@ pub struct Request {
     pub baseline: Option<PathBuf>,
     /// Recipients that are believed instead of those in the repository.
     pub trust: Vec<PathBuf>,
+    /// What is read in the place of `.bulla.yaml`, as if it stood in the root of the repository.
+    pub config: Option<PathBuf>,
+}
+
+impl Request {
+    /// Whether nothing that stands in the repository may turn a rule off.
+    fn is_guarded(&self, rule: &Rule) -> bool {
+        !self.trust.is_empty() && rule::is_guarded(rule)
+    }
 }
 
 /// What came out.
@@ -96,13 +106,13 @@ impl Report {
 
 /// Looks at everything that is asked for.
 pub fn run(request: &Request) -> Result<Report, Error> {
-    if let Some(unknown) = request.skip.iter().find(|rule| rule::Rule::named(rule).is_none()) {
+    if let Some(unknown) = request.skip.iter().find(|rule| Rule::named(rule).is_none()) {
         let failed = Error::new(Kind::Usage, format!("there is no rule {}", finding::harmless(unknown)));
         return Err(failed.hint("docs/rules.md lists them, and each finding names its own"));
     }
     let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
     let names = Names::here()?;
-    let config = Config::here()?;
+    let config = configuration(request, &names)?;
     let now = Timestamp::now();
     let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, |path| names.of(path))?;
     let yardstick = Yardstick { config, keys, now, today: now.to_zoned(TimeZone::UTC).date() };
@@ -110,7 +120,9 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     let mut looked =
         if from_git { look_at_git(request, &names, &yardstick)? } else { look_at_files(request, &names, &yardstick)? };
     tree::check(&mut looked, !from_git);
-    looked.iter_mut().for_each(Looked::apply_comments);
+    for file in &mut looked {
+        file.apply_comments(|rule| request.is_guarded(rule));
+    }
     let files = looked.iter().map(|file| file.name.from_root.clone()).collect();
     let mut findings: Vec<Finding> = looked.into_iter().flat_map(|file| file.findings).chain(of_keys).collect();
     settle(&mut findings, request, &yardstick);
@@ -119,7 +131,26 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     let (findings, fingerprints): (Vec<_>, Vec<_>) =
         findings.into_iter().zip(fingerprints).filter(|(_, fingerprint)| !baseline.contains(fingerprint)).unzip();
     let known = all - findings.len();
-    Ok(Report { findings, fingerprints, files, known, unproven: unproven(&yardstick, from_git) })
+    Ok(Report { findings, fingerprints, files, known, unproven: unproven(request, &yardstick) })
+}
+
+/// The configuration from outside, as it is staged, or as it is.
+fn configuration(request: &Request, names: &Names) -> Result<Option<Config>, Error> {
+    if let Some(file) = &request.config {
+        return Config::read(file, names.root()).map(Some);
+    }
+    if !request.staged {
+        return Config::here();
+    }
+    let git = Git::here()?;
+    for folder in names.folders() {
+        let path = folder.join(config::FILE);
+        if let Some(bytes) = git.staged_file(&path)? {
+            let text = String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned());
+            return Config::parse(&path, folder, text).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Severities as configured, without what is off, skipped or allowed, in order.
@@ -129,6 +160,12 @@ fn settle(findings: &mut Vec<Finding>, request: &Request, yardstick: &Yardstick)
         let allowed = settings.allowed();
         findings.retain_mut(|finding| {
             let severity = settings.severity(finding.rule);
+            // What a branch says of itself, it says to whoever reviews it.
+            let of_branch = request.since.is_some() && [rule::NEW_ALLOW, rule::CHANGED_RULES].contains(&finding.rule);
+            if request.config.is_none() && (of_branch || request.is_guarded(finding.rule)) {
+                finding.severity = severity.map_or(finding.severity, |severity| severity.max(finding.severity));
+                return true;
+            }
             finding.severity = severity.unwrap_or(finding.severity);
             severity.is_some() && !allow::is_allowed(finding, &allowed, folder)
         });
@@ -140,13 +177,13 @@ fn settle(findings: &mut Vec<Finding>, request: &Request, yardstick: &Yardstick)
     });
 }
 
-fn unproven(yardstick: &Yardstick, from_git: bool) -> Vec<&'static str> {
+fn unproven(request: &Request, yardstick: &Yardstick) -> Vec<&'static str> {
     let mut unproven =
         vec!["no key is used: the MAC of sealed values is unchecked, so what they say of themselves is not proven"];
     if yardstick.keys.are_unknown() {
         unproven.push("keys are not compared: no recipients files are known (.bulla.yaml or --trust)");
     }
-    if from_git {
+    if request.staged || request.since.is_some() {
         unproven.push("references of workloads are not followed: other files are not looked at");
     }
     unproven
@@ -156,14 +193,20 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let here = [PathBuf::from(".")];
     let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
-    let named: std::collections::HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
-    let files = inputs::files(&paths)?;
+    let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
+    let tracked = match Git::here() {
+        Ok(git) if !paths.is_empty() => git.tree(true)?.files.into_iter().map(|version| version.path).collect(),
+        _ => Vec::new(),
+    };
+    let Found { files, links } = inputs::find(&paths, names, &tracked)?;
+    let uses = uses_of_files(&files, &links, names)?;
     let mut looked = in_parallel(&files, |path| {
         let name = names.of(path);
-        let manifest = named.contains(path) || is_manifest(path);
+        let used = name.path.as_ref().is_some_and(|path| uses.manifests.contains(path));
+        let manifest = used || named.contains(path) || is_manifest(path);
         Ok(match read(path, manifest)? {
             Some(Content::Whole(bytes)) => Some(file::look(name, &bytes, manifest, false, yardstick)),
-            Some(Content::TooLarge(length)) => Some(file::too_large(name, length)),
+            Some(Content::TooLarge(length)) => Some(file::too_large(name, length, manifest)),
             None => None,
         })
     })?;
@@ -171,17 +214,37 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
         let bytes = Input::Stdin.read("manifests")?;
         looked.push(file::look(Names::stdin(), &bytes, true, false, yardstick));
     }
-    let by_path: HashMap<PathBuf, &PathBuf> = files.iter().filter_map(|path| Some((names.of(path).path?, path))).collect();
-    let wanted: Vec<_> = looked.iter().flat_map(|file| file.value_files.clone()).collect();
-    for source in wanted {
-        // What is not among the files is not in the repository either, or was not asked for.
-        if let Some(path) = by_path.get(&source.path)
-            && let Some(Content::Whole(bytes)) = read(path, true)?
-        {
-            looked.push(file::value_file(names.of(path), &bytes, &source));
+    if looked.is_empty() {
+        warn("no file was looked at");
+    }
+    if !uses.values.is_empty() {
+        let by_path: HashMap<PathBuf, &PathBuf> = files.iter().filter_map(|path| Some((names.of(path).path?, path))).collect();
+        for ((path, _), source) in &uses.values {
+            // What is not among the files is not in the repository either, or was not asked for.
+            if let Some(path) = by_path.get(path)
+                && let Some(Content::Whole(bytes)) = read(path, true)?
+            {
+                looked.push(file::value_file(names.of(path), &bytes, source));
+            }
         }
     }
     Ok(looked)
+}
+
+/// What kustomizations among the files, and links beside them, make of others.
+fn uses_of_files(files: &[PathBuf], links: &[PathBuf], names: &Names) -> Result<Uses, Error> {
+    let mut uses = Uses::default();
+    for path in files.iter().filter(|path| kustomize::is_kustomization(path)) {
+        if let (Some(absolute), Some(Content::Whole(bytes))) = (names.of(path).path, read(path, true)?) {
+            uses.add(&absolute, &bytes);
+        }
+    }
+    for link in links {
+        if is_manifest(link) || names.of(link).path.is_some_and(|link| uses.manifests.contains(&link)) {
+            uses.manifests.extend(names.behind(link));
+        }
+    }
+    Ok(uses)
 }
 
 fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Result<Vec<Looked>, Error> {
@@ -191,6 +254,13 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         Some(revision) => git.since(revision)?,
         None => git.staged()?,
     };
+    for (path, wanted) in request.paths.iter().zip(&wanted) {
+        if !wanted.exists() && !versions.iter().any(|version| version.path.starts_with(wanted)) {
+            return Err(inputs::failed(path).cause("it is neither here nor in the commits"));
+        }
+    }
+    let tree = git.tree(request.staged)?;
+    let uses = uses_in_git(&git, &versions, &tree)?;
     versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
@@ -198,23 +268,61 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         let contents: Vec<_> = some.iter().map(|version| Ok((version, git.read(version)?))).collect::<Result<_, Error>>()?;
         looked.extend(in_parallel(&contents, |(version, content)| {
             let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
-            let (manifest, history) = (is_manifest(&version.path), version.commit.is_some());
+            let manifest = is_manifest(&version.path) || uses.manifests.contains(&version.path);
+            let history = version.commit.is_some();
             Ok(Some(match content {
                 Content::Whole(bytes) => file::look(name, bytes, manifest, history, yardstick),
-                Content::TooLarge(length) => file::too_large(name, *length),
+                Content::TooLarge(length) => file::too_large(name, *length, manifest),
             }))
         })?);
     }
-    let wanted: Vec<_> = looked.iter().flat_map(|file| file.value_files.clone()).collect();
-    for source in wanted {
-        for version in versions.iter().filter(|version| version.path == source.path) {
-            if let Content::Whole(bytes) = git.read(version)? {
+    if let Some(revision) = &request.since {
+        compare(&git, revision, &tree, names, &mut looked)?;
+    }
+    for version in &versions {
+        for is_env in [true, false] {
+            if let Some(source) = uses.values.get(&(version.path.clone(), is_env))
+                && let Content::Whole(bytes) = git.read(version)?
+            {
                 let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
-                looked.push(file::value_file(name, &bytes, &source));
+                looked.push(file::value_file(name, &bytes, source));
             }
         }
     }
     Ok(looked)
+}
+
+/// What kustomizations and links make of other files: those of the tree, for what uses a changed file need not have changed, and those of
+/// the versions that are looked at.
+fn uses_in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Uses, Error> {
+    let mut uses = Uses::default();
+    for version in tree.files.iter().chain(versions).filter(|version| kustomize::is_kustomization(&version.path)) {
+        if let Content::Whole(bytes) = git.read(version)? {
+            uses.add(&version.path, &bytes);
+        }
+    }
+    let behind = tree.links().filter(|(link, _)| is_manifest(link) || uses.manifests.contains(*link));
+    let behind: Vec<PathBuf> = behind.map(|(_, target)| target.to_owned()).collect();
+    uses.manifests.extend(behind);
+    Ok(uses)
+}
+
+/// Finds what a branch changes about its own check: the configuration, and comments that allow something.
+fn compare(git: &Git, revision: &str, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
+    let before = git.files_at(revision)?;
+    for file in looked.iter_mut().filter(|file| file.name.commit.is_none() && file.has_comments()) {
+        let earlier = file.name.path.as_ref().and_then(|path| before.get(path));
+        match earlier.map(|version| git.read(version)).transpose()? {
+            Some(Content::Whole(bytes)) => file.compare_with(&bytes),
+            _ => file.compare_with(b""),
+        }
+    }
+    let is_configuration = |version: &&Version| version.path.ends_with(config::FILE);
+    let now: HashSet<&Version> = tree.files.iter().filter(is_configuration).collect();
+    let then: HashSet<&Version> = before.values().filter(is_configuration).collect();
+    let changed: BTreeSet<&PathBuf> = now.symmetric_difference(&then).map(|version| &version.path).collect();
+    looked.extend(changed.into_iter().map(|path| file::changed_configuration(names.of(path))));
+    Ok(())
 }
 
 /// The content of a file; none if it is not text and not meant as such.

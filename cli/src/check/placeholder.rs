@@ -1,5 +1,7 @@
 //! Texts that stand where a value belongs and give nothing away: references, templates, words to be replaced, ciphertext, certificates.
 
+use zeroize::Zeroizing;
+
 /// Words that people write for "fill in here", compared without case and punctuation.
 const WORDS: [&str; 18] = [
     "changeme",
@@ -26,9 +28,19 @@ const WORDS: [&str; 18] = [
 const REFERENCES: [&str; 8] =
     ["ref+", "vault:", "vault://", "<path:", "op://", "secretref:", "arn:aws:secretsmanager:", "projects/"];
 
-/// Whether this text is no value.
+/// Whether this text of a template is no value.
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {
+    is_reference(text) || is_rendered_elsewhere(text, 15)
+}
+
+/// Whether this text of a manifest that can be read as it is gives nothing away: what is written beside braces is there already.
+#[must_use]
+pub fn is_nothing_yet(text: &str) -> bool {
+    is_reference(text) || is_rendered_elsewhere(text, 0)
+}
+
+fn is_reference(text: &str) -> bool {
     let text = text.trim();
     text.is_empty()
         || is_variable(text)
@@ -40,7 +52,6 @@ pub fn is_placeholder(text: &str) -> bool {
         || text.starts_with("YWdlLWVuY3J5cHRpb24ub3Jn")
         || text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----")
         || is_certificates(text)
-        || (text.contains("{{") || text.contains("{%")) && is_rendered_elsewhere(text)
 }
 
 /// `${NAME}`, `$NAME`, `$(name)`, `%NAME%`, `<name>`, `__NAME__`, `@name@`, as a whole.
@@ -104,24 +115,31 @@ fn is_certificates(text: &str) -> bool {
     true
 }
 
-/// Whether a text with `{{ … }}` holds nothing literal that could be a value: what stands around the braces is not one, and no literal
-/// stands in them as a value or as the default of one.
-fn is_rendered_elsewhere(text: &str) -> bool {
-    let (mut outside, mut rest) = (String::new(), text);
+/// Whether a text with `{{ … }}` holds nothing literal that could be a value: what stands around the braces is no longer word than this
+/// or an address without credentials, and no literal stands in them as a value or as the default of one.
+fn is_rendered_elsewhere(text: &str, longest: usize) -> bool {
+    (text.contains("{{") || text.contains("{%"))
+        && outside_braces(text)
+            .is_some_and(|outside| !has_credentials(&outside) && (longest_word(&outside) <= longest || outside.contains("://")))
+}
+
+/// What stands around braces, if no literal stands in them.
+fn outside_braces(text: &str) -> Option<Zeroizing<String>> {
+    let (mut outside, mut rest) = (Zeroizing::new(String::with_capacity(text.len())), text);
     while let Some((at, close)) =
         [("{{", "}}"), ("{%", "%}")].iter().filter_map(|(open, close)| Some((rest.find(open)?, *close))).min()
     {
         outside.push_str(&rest[..at]);
         // A mark where braces stood, so that what is left and right of them stays apart.
         outside.push('\u{1}');
-        let Some(length) = rest[at..].find(close) else { return true };
+        let Some(length) = rest[at..].find(close) else { return Some(outside) };
         if has_literal(&rest[at + 2..at + length]) {
-            return false;
+            return None;
         }
         rest = &rest[at + length + 2..];
     }
     outside.push_str(rest);
-    !has_credentials(&outside) && (longest_word(&outside) < 16 || outside.contains("://"))
+    Some(outside)
 }
 
 /// Whether a string in an action is a value: the first operand (`"x" | b64enc`), or of `default`.
@@ -193,6 +211,23 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n",
         ] {
             assert!(is_placeholder(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_beside_braces() {
+        for text in ["hunter2{{\"\"}}", "{{ .a }}x", "a: {{ .b }}"] {
+            assert!(is_placeholder(text) && !is_nothing_yet(text), "{text}");
+        }
+        for text in [
+            "{{ .a }}",
+            "{{ .a }}-{{ .b }}",
+            "\"{{ .a }}\"",
+            "postgres://{{ .a }}:{{ .b }}@db/app",
+            "vault:{{ .a }}/b#c",
+            "CHANGE_ME",
+        ] {
+            assert!(is_nothing_yet(text), "{text}");
         }
     }
 

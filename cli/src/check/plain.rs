@@ -8,15 +8,19 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use super::finding::{Sheet, Show, harmless};
-use super::placeholder::is_placeholder;
+use super::placeholder::{is_nothing_yet, is_placeholder};
 use super::rule::PLAINTEXT_SECRET;
-use crate::manifest::{Document, Kind, Node, Scalar, ScalarValue};
+use super::template;
+use crate::manifest::{Document, Kind, Node, Scalar, ScalarStyle, ScalarValue};
 
 /// As kubectl decodes `data`, and a little more: what it would refuse is in plain all the same.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Where a Secret has its values, and whether they are base64.
+const FIELDS: [(&str, bool); 2] = [("data", true), ("stringData", false)];
 
 /// Reports each value in plain, and gives the bytes that they stand on.
 pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>, covered: &mut Vec<Range<usize>>) {
@@ -30,19 +34,27 @@ fn walk(sheet: &mut Sheet<'_>, node: &Node, implied: bool, covered: &mut Vec<Ran
     match node.kind() {
         Kind::Mapping(entries) => {
             let kind = node.get("kind").and_then(kind_of);
-            if kind.as_deref() == Some("Secret") || kind.is_none() && implied {
+            let is_secret = kind.as_deref() == Some("Secret") || kind.is_none() && implied;
+            if is_secret {
                 sheet.object = node.outer_start();
                 secret(sheet, node, covered);
             }
             let implied = kind.as_deref() == Some("SecretList");
             for (key, value) in entries {
-                walk(sheet, value, false, covered);
+                // These are reported as a whole.
+                if !is_secret || !key.as_str().is_some_and(|key| FIELDS.iter().any(|(field, _)| *field == key)) {
+                    walk(sheet, value, false, covered);
+                }
                 if implied && key.as_str() == Some("items") {
                     value.as_sequence().unwrap_or_default().iter().for_each(|item| walk(sheet, item, true, covered));
                 }
             }
         }
         Kind::Sequence(items) => items.iter().for_each(|item| walk(sheet, item, false, covered)),
+        // A patch of kustomize, or a manifest that something else will apply.
+        Kind::Scalar(scalar) if scalar.style() == ScalarStyle::Block && scalar.raw().contains("Secret") => {
+            template::check(sheet, node.span(), covered);
+        }
         Kind::Scalar(_) | Kind::Alias(_) => {}
     }
 }
@@ -56,7 +68,7 @@ fn kind_of(node: &Node) -> Option<String> {
 
 fn secret(sheet: &mut Sheet<'_>, node: &Node, covered: &mut Vec<Range<usize>>) {
     let name = object_name(node);
-    for (field, encoded) in [("data", true), ("stringData", false)] {
+    for (field, encoded) in FIELDS {
         let Some(mapping) = node.get(field) else { continue };
         covered.push(mapping.span());
         for (key, value) in mapping.as_mapping().unwrap_or_default() {
@@ -87,18 +99,22 @@ fn has_value(text: &str, value: &Node, encoded: bool) -> bool {
     match scalar.read() {
         ScalarValue::Null => false,
         ScalarValue::Binary(bytes) => !bytes.is_empty(),
-        _ => !is_nothing(scalar.raw(), encoded),
+        _ => !is(scalar.raw(), encoded, is_nothing_yet),
     }
 }
 
-/// Whether a text in a Secret is none, as it is or as base64.
+/// Whether a text in the template of a Secret is none, as it is or as base64.
 #[must_use]
 pub fn is_nothing(text: &str, encoded: bool) -> bool {
-    is_placeholder(text) || encoded && is_nothing_in_base64(text)
+    is(text, encoded, is_placeholder)
 }
 
-fn is_nothing_in_base64(text: &str) -> bool {
+fn is(text: &str, encoded: bool, nothing: fn(&str) -> bool) -> bool {
+    nothing(text) || encoded && is_in_base64(text, nothing)
+}
+
+fn is_in_base64(text: &str, nothing: fn(&str) -> bool) -> bool {
     let bare: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let Ok(decoded) = LENIENT.decode(bare.as_bytes()).map(Zeroizing::new) else { return false };
-    str::from_utf8(&decoded).is_ok_and(is_placeholder)
+    str::from_utf8(&decoded).is_ok_and(nothing)
 }

@@ -10,8 +10,8 @@ use bulla_shared::age::Identity;
 use zeroize::Zeroizing;
 
 use super::finding::{Sheet, Show};
-use super::rule::{AGE_IDENTITY, ENCRYPTED_PRIVATE_KEY, PRIVATE_KEY, Rule};
-use super::sift::{Sign, sift};
+use super::rule::{AGE_IDENTITY, ENCRYPTED_PRIVATE_KEY, PRIVATE_KEY, Rule, TOO_LARGE};
+use super::sift::{Sifted, Sign, sift};
 
 /// Longer than any identity.
 const LONGEST_IDENTITY: usize = 128;
@@ -27,11 +27,20 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Looks at each sign that the sieve met, but for those within `covered`: there something else is reported already.
-pub fn check(sheet: &mut Sheet<'_>, signs: &[(usize, Sign)], covered: &[Range<usize>]) {
+pub fn check(sheet: &mut Sheet<'_>, sifted: &Sifted, covered: &[Range<usize>]) {
     let text = sheet.text();
+    if let Some((at, _)) = sifted.keys.last().filter(|_| sifted.too_many) {
+        sheet.report(
+            TOO_LARGE,
+            *at..*at,
+            &Show::Nothing,
+            "",
+            "too much that may be a private key: what follows was not looked at",
+        );
+    }
     // Base64 that was decoded is not decoded again for the next sign in it.
     let (mut seen, mut decoded) = (HashSet::new(), 0);
-    for (at, sign) in signs {
+    for (at, sign) in &sifted.keys {
         if covered.iter().any(|span| span.contains(at)) || *sign == Sign::Base64 && *at < decoded {
             continue;
         }
@@ -139,7 +148,7 @@ mod tests {
     fn found(text: &str) -> Vec<(&'static str, usize)> {
         let file = FileName { shown: "a".into(), from_root: "a".into(), path: None, commit: None };
         let mut sheet = Sheet::new(&file, text);
-        check(&mut sheet, &sift(text.as_bytes()).keys, &[]);
+        check(&mut sheet, &sift(text.as_bytes()), &[]);
         sheet.findings.iter().map(|finding| (finding.rule.id, finding.line)).collect()
     }
 

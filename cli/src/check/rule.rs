@@ -83,8 +83,10 @@ rules! {
         "save the file as UTF-8";
     UTF16: "utf-16", Warning, "A manifest in UTF-16, which kubectl does not read",
         "save the file as UTF-8";
-    TOO_LARGE: "too-large", Warning, "Too large or nested too deeply to be looked at",
+    TOO_LARGE: "too-large", Error, "Too large or nested too deeply to be looked at",
         "split the file, or leave it out";
+    LARGE_TEXT: "large-text", Warning, "A text that is too large to be searched for private keys",
+        "leave it out, if it is made by a program";
     NOT_YAML: "not-yaml", Error, "A manifest with Secrets that is not YAML",
         "mend the line that is named, or the one above it";
     UNRENDERED_TEMPLATE: "unrendered-template", Note, "Sealed values in a template, looked at only when it is rendered",
@@ -163,6 +165,37 @@ rules! {
         "write: # bulla:allow RULE reason";
     UNUSED_ALLOW: "unused-allow", Note, "A comment allows a finding that is not there",
         "remove it, so that it does not hide the next one";
+    NEW_ALLOW: "new-allow", Warning, "A comment that allows a finding is new",
+        "see whether its reason holds";
+    CHANGED_RULES: "changed-rules", Warning, "The configuration of this check has changed",
+        "review it with care; check --config FILE takes one from outside the branch";
+}
+
+/// Rules about who can read a value. With `--trust` nothing that stands in the repository turns them off.
+#[must_use]
+pub fn is_guarded(rule: &Rule) -> bool {
+    [
+        PLAINTEXT_SECRET,
+        PLAINTEXT_GENERATOR,
+        AGE_IDENTITY,
+        PRIVATE_KEY,
+        ENCRYPTED_PRIVATE_KEY,
+        TOO_LARGE,
+        NOT_TEXT,
+        NOT_YAML,
+        FOREIGN_LINE_BREAK,
+        FOREIGN_DOCUMENT,
+        DUPLICATE_KEY,
+        AMBIGUOUS_SECRET,
+        BAD_RECIPIENTS,
+        UNTRUSTED_RECIPIENT,
+        UNKNOWN_KEY,
+        WRONG_TARGET,
+        MISSING_TARGET,
+        MISSING_RECOVERY,
+        COMPROMISED_KEY,
+    ]
+    .contains(&rule)
 }
 
 #[cfg(test)]

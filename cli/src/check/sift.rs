@@ -7,10 +7,22 @@ use aho_corasick::AhoCorasick;
 /// What was met.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sifted {
-    /// A word of Secrets, or an escape that may write one.
+    /// A word of Secrets, or a disguise that may hide one.
     pub manifest: bool,
+    /// The key `kind`, or a disguise: without it kubectl applies nothing.
+    kind: bool,
     /// Where private keys may be, with what they begin.
     pub keys: Vec<(usize, Sign)>,
+    /// There are more of these than are looked at.
+    pub too_many: bool,
+}
+
+impl Sifted {
+    /// Whether an object of ours may be in it, should anybody be able to read it.
+    #[must_use]
+    pub fn may_be_secret(&self) -> bool {
+        self.manifest && self.kind
+    }
 }
 
 /// The beginning of a private key.
@@ -30,9 +42,9 @@ const MOST: usize = 10_000;
 /// `Secret`, `secretGenerator`, `imagePullSecrets` and all the others have this in common.
 const WORD: &str = "ecret";
 
-/// How letters of `Secret` may be written so that no search finds the word: `"\x53ecret"`, `"Sec\` and the rest on the next line,
-/// `!!binary U2VjcmV0`.
-const DISGUISES: [&str; 12] = [
+/// How `Secret` and `kind` may be written so that no search finds the words: `"\x53ecret"`; `"Sec\` and the rest behind any of the line
+/// breaks of YAML 1.1; `!!binary`, whose tag has a long form, abbreviations, and escapes of its own.
+const DISGUISES: [&str; 18] = [
     "\\x5",
     "\\x6",
     "\\x7",
@@ -43,8 +55,14 @@ const DISGUISES: [&str; 12] = [
     "\\U0000006",
     "\\U0000007",
     "\\\n",
-    "\\\r\n",
-    "U2VjcmV0",
+    "\\\r",
+    "\\\u{85}",
+    "\\\u{2028}",
+    "\\\u{2029}",
+    "!!b",
+    "!!%",
+    "!<",
+    "%TAG",
 ];
 
 /// `AGE-SECRET-KEY-` and `PRIVATE KEY` in base64, at each of the three offsets; and how the file of an identity begins, `# created:`,
@@ -60,7 +78,7 @@ const ENCODED: [&str; 7] = [
 ];
 
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let words = [WORD, "AGE-SECRET-KEY-", "PRIVATE KEY"].into_iter().chain(ENCODED).chain(DISGUISES);
+    let words = [WORD, "kind", "AGE-SECRET-KEY-", "PRIVATE KEY"].into_iter().chain(ENCODED).chain(DISGUISES);
     AhoCorasick::new(words).expect("a few short words")
 });
 
@@ -70,15 +88,18 @@ pub fn sift(bytes: &[u8]) -> Sifted {
     let mut sifted = Sifted::default();
     for found in SEARCH.find_iter(bytes) {
         let sign = match found.pattern().as_usize() {
-            1 => Sign::Identity,
-            2 => Sign::Pem,
-            3..10 => Sign::Base64,
-            _ => {
-                sifted.manifest = true;
+            2 => Sign::Identity,
+            3 => Sign::Pem,
+            4..11 => Sign::Base64,
+            word => {
+                sifted.manifest |= word != 1;
+                sifted.kind |= word != 0;
                 continue;
             }
         };
-        if sifted.keys.len() < MOST {
+        if sifted.keys.len() == MOST {
+            sifted.too_many = true;
+        } else {
             sifted.keys.push((found.start(), sign));
         }
     }
@@ -104,11 +125,18 @@ mod tests {
 
     #[test]
     fn words_of_secrets_are_met_in_disguise() {
-        for text in
-            ["kind: Secret", "kind: \"S\\x65cr\\u0065t\"", "kind: \"Se\\\n  cret\"", "kind: !!binary U2VjcmV0", "secretKeyRef:"]
-        {
-            assert!(sift(text.as_bytes()).manifest, "{text}");
+        for text in [
+            "kind: Secret",
+            "kind: \"S\\x65cr\\u0065t\"",
+            "kind: \"Se\\\n  cret\"",
+            "kind: \"Sec\\\rret\"",
+            "kind: \"Sec\\\u{2028}ret\"",
+            "kind: !!binary |\n  U2Vj\n  cmV0",
+            "kind: !<tag:yaml.org,2002:binary> U2Vj",
+        ] {
+            assert!(sift(text.as_bytes()).may_be_secret(), "{text}");
         }
-        assert_eq!(sift(b"kind: ConfigMap\ndata: {a: b}\n"), Sifted::default());
+        assert!(sift(b"secretGenerator:").manifest);
+        assert!(!sift(b"kind: ConfigMap\ndata: {a: b}\n").manifest);
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::finding::{Sheet, Show, harmless};
 use super::plain::is_nothing;
-use super::rule::PLAINTEXT_SECRET;
+use super::rule::{PLAINTEXT_SECRET, TOO_LARGE};
 
 struct Line<'t> {
     start: usize,
@@ -39,31 +39,35 @@ impl<'t> Line<'t> {
     }
 }
 
-/// Reports values in plain, and gives the bytes of the mappings that they stand in.
-pub fn check(sheet: &mut Sheet<'_>, covered: &mut Vec<Range<usize>>) {
-    let mut start = 0;
-    let lines: Vec<Line<'_>> = sheet
-        .text()
+/// Most objects of a document that begin within an earlier one: each costs a look at the lines of both.
+const MOST_WITHIN: usize = 10;
+
+/// Reports values in plain in the document at `span`, and gives the bytes of the mappings that they stand in.
+pub fn check(sheet: &mut Sheet<'_>, span: Range<usize>, covered: &mut Vec<Range<usize>>) {
+    let mut start = span.start;
+    let lines: Vec<Line<'_>> = sheet.text()[span]
         .split_inclusive('\n')
         .map(|line| {
             start += line.len();
             Line { start: start - line.len(), text: line.trim_end_matches(['\r', '\n']) }
         })
         .collect();
-    for document in lines.split(|line| line.text.starts_with("---")) {
-        let mut done = 0;
-        for (index, line) in document.iter().enumerate().filter(|(_, line)| line.is("kind", Some("Secret"))) {
-            if index < done {
-                continue;
-            }
-            let indent = line.indent();
-            let of_object = |line: &&Line<'_>| line.is_aside() || line.indent() >= indent;
-            let first = index - document[..index].iter().rev().take_while(of_object).count();
-            let length = document[first..].iter().take_while(of_object).count();
-            done = first + length;
-            sheet.object = document[first].start;
-            object(sheet, &document[first..first + length], indent, covered);
+    let (mut done, mut within) = (0, 0);
+    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.is("kind", Some("Secret"))) {
+        if index < done {
+            continue;
         }
+        let indent = line.indent();
+        let of_object = |line: &&Line<'_>| line.is_aside() || line.indent() >= indent;
+        let first = index - lines[..index].iter().rev().take_while(of_object).count();
+        within += usize::from(first < done);
+        if within > MOST_WITHIN {
+            sheet.report(TOO_LARGE, line.start..line.start, &Show::Nothing, "", "too many Secrets within others to be looked at");
+            return;
+        }
+        done = index + lines[index..].iter().take_while(of_object).count();
+        sheet.object = lines[first].start;
+        object(sheet, &lines[first..done], indent, covered);
     }
 }
 

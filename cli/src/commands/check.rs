@@ -39,6 +39,9 @@ pub struct Args {
     /// Recipients that may be sealed to, instead of those that the repository names; may be repeated
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
+    /// Configuration to use instead of .bulla.yaml, as if it stood in the root of the repository
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Form of the report [default: text, or what the pipeline reads that this runs in]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -55,6 +58,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         skip: args.skip.clone(),
         baseline: args.baseline.clone(),
         trust: args.trust.clone(),
+        config: args.config.clone(),
     })?;
     let variable = |name: &str| std::env::var(name).ok();
     let format = args.format.unwrap_or_else(|| Format::detect(args.output.is_some(), variable));

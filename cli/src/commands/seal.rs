@@ -179,6 +179,7 @@ fn seal_input(input: &Input, job: &Job<'_>) -> Result<Zeroizing<String>, Error> 
     let mut kinds = Vec::new();
     for document in &documents {
         let secrets = find_secrets(document).map_err(refused)?;
+        secrets.require_versions(document).map_err(refused)?;
         kinds.push(secrets.kind);
         seal_document(&name, document, &secrets, job, &mut edits, &mut expected)?;
     }

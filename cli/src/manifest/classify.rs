@@ -69,18 +69,28 @@ pub struct Secrets<'d> {
     pub found: Vec<SecretSpan<'d>>,
     /// The scalar `SecretList`, if there are Secrets in it: once they are sealed it must be `List`.
     pub list_kind: Option<Range<usize>>,
+    /// The first that names no `apiVersion`, which kubectl takes for no object.
+    unversioned: Option<&'d Node>,
+}
+
+impl Secrets<'_> {
+    /// Refuses a Secret without `apiVersion`.
+    pub fn require_versions(&self, document: &Document<'_>) -> Result<(), ManifestError> {
+        self.unversioned.map_or(Ok(()), |node| Err(document.refuse(node, Reason::MissingApiVersion)))
+    }
 }
 
 /// Finds the Secrets of a document, and refuses those that could not be replaced faithfully.
 pub fn find_secrets<'d>(document: &'d Document<'_>) -> Result<Secrets<'d>, ManifestError> {
     let reader = Reader::new(document);
-    let mut secrets = Secrets { kind: DocumentKind::Empty, found: Vec::new(), list_kind: None };
+    let mut secrets = Secrets { kind: DocumentKind::Empty, found: Vec::new(), list_kind: None, unversioned: None };
+    let unversioned = |head: &Head<'d>, node: &'d Node| head.versions.is_empty().then_some(node);
     let Some(root) = document.root() else { return Ok(secrets) };
     let head = reader.head(root)?;
     secrets.kind = head.kind();
     match secrets.kind {
         DocumentKind::Secret => {
-            head.require_version(document, root)?;
+            secrets.unversioned = unversioned(&head, root);
             secrets.found.push(secret_span(&reader, root, false)?);
         }
         DocumentKind::List | DocumentKind::SecretList => {
@@ -99,13 +109,13 @@ pub fn find_secrets<'d>(document: &'d Document<'_>) -> Result<Secrets<'d>, Manif
                         return Err(document.refuse(item, Reason::Alias));
                     }
                     if !implied {
-                        head.require_version(document, item)?;
+                        secrets.unversioned = secrets.unversioned.or(unversioned(&head, item));
                     }
                     secrets.found.push(secret_span(&reader, item, head.kinds.is_empty())?);
                 }
             }
             if implied && !secrets.found.is_empty() {
-                head.require_version(document, root)?;
+                secrets.unversioned = unversioned(&head, root);
                 let kind = written_kind(root).filter(|_| head.kinds.len() == 1);
                 secrets.list_kind = Some(kind.ok_or_else(|| document.refuse(root, Reason::Alias))?);
             }
@@ -178,10 +188,6 @@ impl Head<'_> {
 
     fn is_secret(&self, implied: bool) -> bool {
         self.is_v1() && (self.is_kind("Secret") || implied && self.kinds.is_empty())
-    }
-
-    fn require_version(&self, document: &Document<'_>, node: &Node) -> Result<(), ManifestError> {
-        if self.versions.is_empty() { Err(document.refuse(node, Reason::MissingApiVersion)) } else { Ok(()) }
     }
 
     fn kind(&self) -> DocumentKind {

@@ -28,7 +28,7 @@ pub use decode::{LineEnding, Source, decode};
 pub use error::{ManifestError, Place, Reason};
 pub use layout::FlowLayout;
 pub use node::{Document, Kind, Node, Style, Tag};
-pub use parse::parse;
+pub use parse::{parse, parse_pieces};
 pub use refuse::check_editable;
 pub use scalar::{Scalar, ScalarStyle, ScalarValue, is_plain_key};
 pub use splice::{reindent, splice};

@@ -28,6 +28,25 @@ pub fn parse(source: &Source) -> Result<Vec<Document<'_>>, ManifestError> {
     Ok(documents)
 }
 
+/// Reads a stream that cannot be read as a whole piece by piece, cut where kubectl cuts it: before each line that begins with three dashes.
+pub fn parse_pieces(source: &Source) -> impl Iterator<Item = (Range<usize>, Result<Vec<Document<'_>>, ManifestError>)> {
+    let text = source.text();
+    let (mut start, mut number, mut nodes) = (source.mark_len(), 0, 0);
+    std::iter::from_fn(move || {
+        if start == text.len() {
+            return None;
+        }
+        let end = text[start..].find("\n---").map_or(text.len(), |at| start + at + 1);
+        let piece = start..end;
+        start = end;
+        let mut builder = Builder::new(source, piece.start);
+        (builder.document, builder.nodes) = (number, nodes);
+        let documents = read(source, &mut builder, std::slice::from_ref(&piece));
+        (number, nodes) = (builder.document, builder.nodes);
+        Some((piece, documents))
+    })
+}
+
 /// Where a stream begins with `{`, kubectl reads JSON values until one fails, and only then YAML. Refuses what it would
 /// take apart differently: `{"kind": "Secret"…}: x` is a mapping with a strange key to YAML, and a Secret to it.
 fn check_json_beginning(source: &Source, documents: &[Document<'_>]) -> Result<(), ManifestError> {
@@ -85,8 +104,15 @@ fn options() -> Options {
 }
 
 fn documents<'s>(source: &'s Source, parts: &[Range<usize>]) -> Result<Vec<Document<'s>>, ManifestError> {
+    let mut documents = read(source, &mut Builder::new(source, 0), parts)?;
+    if let Some(first) = documents.first_mut() {
+        first.span.start = 0;
+    }
+    Ok(documents)
+}
+
+fn read<'s>(source: &'s Source, builder: &mut Builder<'s>, parts: &[Range<usize>]) -> Result<Vec<Document<'s>>, ManifestError> {
     let text = source.text();
-    let mut builder = Builder::new(source, 0);
     let mut documents: Vec<Document<'s>> = Vec::new();
     for part in parts {
         builder.move_to(part.start);
@@ -94,7 +120,7 @@ fn documents<'s>(source: &'s Source, parts: &[Range<usize>]) -> Result<Vec<Docum
         let mut next_start = Some(part.start);
         let mut parser = Parser::new_from_str_with_options(&text[part.clone()], options());
         while let Some(next) = parser.next_event() {
-            let (event, span) = next.map_err(|error| syntax(&builder, part, text, &error))?;
+            let (event, span) = next.map_err(|error| syntax(builder, part, text, &error))?;
             match event {
                 Event::DocumentStart(..) => {
                     let mark = builder.range(span);
@@ -103,7 +129,7 @@ fn documents<'s>(source: &'s Source, parts: &[Range<usize>]) -> Result<Vec<Docum
                     documents.push(Document {
                         source,
                         number: builder.document,
-                        span: start..text.len(),
+                        span: start..part.end,
                         root: None,
                         aliases: false,
                     });
@@ -135,9 +161,6 @@ fn documents<'s>(source: &'s Source, parts: &[Range<usize>]) -> Result<Vec<Docum
     }
     for at in 1..documents.len() {
         documents[at - 1].span.end = documents[at].span.start;
-    }
-    if let Some(first) = documents.first_mut() {
-        first.span.start = 0;
     }
     Ok(documents)
 }

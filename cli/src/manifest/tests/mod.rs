@@ -38,6 +38,7 @@ fn edits(documents: &[Document<'_>], ending: LineEnding) -> Result<Vec<(Range<us
     let mut edits = Vec::new();
     for document in documents {
         let secrets = find_secrets(document)?;
+        secrets.require_versions(document)?;
         edits.extend(secrets.list_kind.map(|span| {
             let quoted = document.text(span.clone()).starts_with('"');
             (span, if quoted { "\"List\"".to_owned() } else { "List".to_owned() })

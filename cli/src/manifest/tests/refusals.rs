@@ -88,8 +88,8 @@ const CASES: &[(&str, &str)] = &[
         "line 2, column 4 (document 1, items[0]): a tab in the indentation of a Secret",
     ),
     (
-        "items:\n- \tkind: Secret\nkind: List\napiVersion: v1\n",
-        "line 2, column 4 (document 1, items[0]): kind Secret without an apiVersion",
+        "items:\n- kind: Secret\nkind: List\napiVersion: v1\n",
+        "line 2, column 3 (document 1, items[0]): kind Secret without an apiVersion",
     ),
     (
         "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"data\": \"hunter2\"}: x\n",

@@ -391,7 +391,15 @@ fn trust_from_elsewhere() {
     world.write("prod.recipients", format!("# prod\n{}\n", Keys::get().recipient("other")));
     world.write(X, x(&sealed("other", b"x", strict("prod", "x", "a"), None)));
     let found = check(&world, &["--trust", "trusted", "repo"]);
-    let wanted = [("untrusted-recipient", "prod.recipients", 2), ("unknown-key", X, 8)];
+    let db = "repo/prod/db.yaml";
+    let wanted = [
+        ("untrusted-recipient", "prod.recipients", 2),
+        ("missing-target", db, 8),
+        ("wrong-target", db, 8),
+        ("missing-target", db, 9),
+        ("wrong-target", db, 9),
+        ("unknown-key", X, 8),
+    ];
     assert_eq!(found, wanted.map(|(rule, file, line)| (rule.to_owned(), file.to_owned(), line)));
 }
 

@@ -47,6 +47,92 @@ fn what_git_ignores_is_left_out() {
     assert_eq!(check(&world, &["ignored/s.yaml"]), [is("plaintext-secret", "ignored/s.yaml", 5)], "unless it is named");
 }
 
+/// `.ignore` is another tool's, and a `.gitignore` hides nothing that is committed.
+#[test]
+fn what_is_committed_is_looked_at_whatever_ignores_it() {
+    let world = repository();
+    world.write("repo/s.yaml", SECRET);
+    git(&world, &["add", "."]);
+    world.write("repo/.ignore", "*\n");
+    world.write("repo/.gitignore", "*\n");
+    world.write("repo/not-committed.yaml", SECRET);
+    let found = [is("plaintext-secret", "repo/s.yaml", 5)];
+    assert_eq!(check(&world, &[]), found);
+    assert_eq!(check(&world, &["repo"]), found);
+    world.write("nothing/.gitignore", "*\n");
+    let outcome = world.bulla(&["check", "nothing"]).works();
+    assert!(outcome.stderr.contains("warning: no file was looked at"), "{}", outcome.stderr);
+}
+
+/// Git reads no such file that is a link, and a device has no end.
+#[test]
+fn a_gitignore_that_is_a_link() {
+    let world = repository();
+    std::os::unix::fs::symlink("/dev/zero", world.path("repo/.gitignore")).unwrap();
+    std::os::unix::fs::symlink("/dev/stdin", world.path("repo/.ignore")).unwrap();
+    for args in [["check", "."], ["check", "repo"], ["check", "repo/prod"]] {
+        let outcome = world.bulla(&args).exits(74);
+        assert!(outcome.stderr.contains(".gitignore\ncaused by: it is no regular file"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_path_that_is_nowhere() {
+    let world = repository();
+    world.bulla(&["check", "--staged", "typo/"]).fails(74, "check_staged_typo");
+    world.bulla(&["check", "--since", "HEAD", "repo/typo.yaml"]).exits(74);
+    world.bulla(&["check", "--staged", "repo"]).works();
+}
+
+#[test]
+fn the_staged_configuration_counts_for_what_is_staged() {
+    let world = repository();
+    world.write("repo/s.yaml", SECRET);
+    git(&world, &["add", "."]);
+    let off = "check: {severity: {plaintext-secret: off}}\n";
+    world.write(".bulla.yaml", world.read(".bulla.yaml") + off);
+    assert_eq!(check(&world, &["--staged"]).len(), 1, "not staged");
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged"]), []);
+}
+
+#[test]
+fn a_branch_that_changes_its_own_check() {
+    let world = repository();
+    let off = "check: {severity: {plaintext-secret: off, changed-rules: off, new-allow: off}}\n";
+    world.write("repo/s.yaml", format!("# bulla:allow plaintext-secret old\n{SECRET}"));
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    world.write("repo/s.yaml", format!("# bulla:allow plaintext-secret old\n# bulla:allow private-key new\n{SECRET}"));
+    world.write(".bulla.yaml", world.read(".bulla.yaml") + off);
+    git(&world, &["commit", "-qam", "third"]);
+    let wanted = [is("changed-rules", ".bulla.yaml", 1), is("new-allow", "repo/s.yaml", 2), is("unused-allow", "repo/s.yaml", 2)];
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), wanted);
+    std::fs::remove_file(world.path(".bulla.yaml")).unwrap();
+    git(&world, &["commit", "-qam", "fourth"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), wanted[..1]);
+}
+
+/// What uses a file need not change with it.
+#[test]
+fn values_and_manifests_of_a_kustomization_that_has_not_changed() {
+    let world = repository();
+    world.write("repo/k/kustomization.yaml", "resources: [link]\nsecretGenerator: [{name: s, envs: [s.env]}]\n");
+    world.write("repo/k/s.env", "A=${A}\n");
+    world.write("repo/k/s.txt", "a: 1\n");
+    std::os::unix::fs::symlink("s.txt", world.path("repo/k/link")).unwrap();
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    world.write("repo/k/s.env", "A=bulla-canary-7f3a\n");
+    world.write("repo/k/s.txt", SECRET);
+    git(&world, &["add", "."]);
+    let wanted = [is("plaintext-generator", "repo/k/s.env", 1), is("plaintext-secret", "repo/k/s.txt", 5)];
+    assert_eq!(check(&world, &["--staged"]), wanted);
+    git(&world, &["commit", "-qm", "third"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), wanted);
+    assert_eq!(check(&world, &[]), wanted);
+}
+
 #[test]
 fn staged_is_what_the_next_commit_brings() {
     let world = repository();

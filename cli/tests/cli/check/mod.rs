@@ -1,5 +1,6 @@
 //! `bulla check`: a tree in which everything is right, and what is said when something is not.
 
+mod attacks;
 mod corpus;
 mod faults;
 mod git;

@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod backoff;
 pub mod client;
 pub mod http;
 pub mod index;

@@ -1,7 +1,6 @@
 //! The thin applier: one object from the queue, what [`plan`] says about it, done, and told in its status.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::api::{self, ApiError};
 use crate::audit::{self, Item, Trail};
+use crate::backoff::Backoff;
 use crate::index::{Index, Key, SealedHead, SecretHead, slim};
 use crate::metrics::Metrics;
 use crate::plan::{self, Defaults, Stop, Write};
@@ -53,8 +53,7 @@ pub struct Reconciler {
     pub metrics: Metrics,
     trail: Option<Arc<Trail>>,
     repairs: Repairs,
-    failures: Mutex<HashMap<Key, u32>>,
-    jitter: RandomState,
+    failures: Mutex<HashMap<Key, Backoff>>,
     client: Client,
     recorder: Recorder,
     namespace: String,
@@ -85,7 +84,6 @@ impl Reconciler {
             trail,
             repairs: Repairs::default(),
             failures: Mutex::default(),
-            jitter: RandomState::new(),
             client,
             recorder,
             namespace: namespace.to_owned(),
@@ -138,14 +136,10 @@ impl Reconciler {
         self.failures.lock().expect("no code panics while it counts").remove(key);
     }
 
-    /// Doubles from 1 s to 5 min, less up to a half, so that many objects do not come back at once.
     fn retry(&self, key: &Key) {
         let mut failures = self.failures.lock().expect("no code panics while it counts");
-        let count = failures.entry(key.clone()).or_default();
-        let full = FIRST_RETRY.saturating_mul(1 << (*count).min(16)).min(LAST_RETRY);
-        *count = count.saturating_add(1);
-        let permille = 500 + u32::try_from(self.jitter.hash_one((key, *count)) % 500).expect("below 500");
-        self.queue.add_after(key.clone(), full * permille / 1000);
+        let backoff = failures.entry(key.clone()).or_insert_with(|| Backoff::new(FIRST_RETRY, LAST_RETRY));
+        self.queue.add_after(key.clone(), backoff.pause());
     }
 
     /// One pass over one object; the word that it ended with, and when it is looked at again.

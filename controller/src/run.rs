@@ -20,6 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::audit::Trail;
 use crate::audit::verify::{Verify, Whole};
+use crate::backoff::Backoff;
 use crate::http::Endpoint;
 use crate::lease::{Election, Leadership};
 use crate::options::{AuditCommand, AuditLog, Command, LogFormat, LogLevel, Options};
@@ -177,14 +178,13 @@ async fn open_trail(options: &Options, client: &Client) -> Result<Option<Arc<Tra
     if options.audit_log == AuditLog::Off {
         return Ok(None);
     }
-    let mut patience = Duration::from_secs(1);
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     let key = loop {
         match api::audit_key(client, &options.namespace).await {
             Ok(key) => break key,
             Err(error) => {
                 warn!(%error, "the audit key cannot be read or made in {}, will be tried again", options.namespace);
-                tokio::time::sleep(patience).await;
-                patience = (patience * 2).min(Duration::from_secs(30));
+                tokio::time::sleep(backoff.pause()).await;
             }
         }
     };

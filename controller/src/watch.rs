@@ -12,13 +12,13 @@ use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::NamespaceResourceScope;
 use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::api::ApiError;
+use crate::backoff::patient;
 use crate::index::{Key, SealedHead, slim};
 use crate::reconcile::Reconciler;
 use crate::rewrap::Rewraps;
@@ -40,23 +40,19 @@ fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(client: Cl
 ///
 /// # RBAC: `sealedsecrets: list, watch`
 pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream = watcher(api::<SealedHead>(client, &within), Config::default().page_size(PAGE));
+    let stream = patient(watcher(api::<SealedHead>(client, &within), Config::default().page_size(PAGE)));
     let strip = |head: &mut SealedHead| head.metadata = slim(std::mem::take(&mut head.metadata));
-    follow(
-        stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))),
-        "SealedSecrets",
-        |event| match event {
-            Seen::Is(head) => reconciler.saw_sealed(head),
-            Seen::Gone(key) => reconciler.lost_sealed(&key),
-            Seen::Listed(present) => {
-                let gone = missing(reconciler.index.lock().sealed.keys(), &present, &within);
-                for key in &gone {
-                    reconciler.lost_sealed(key);
-                }
-                listed.notify_one();
+    follow(stream.map(move |event| event.map(|event| event.modify(strip))), "SealedSecrets", |event| match event {
+        Seen::Is(head) => reconciler.saw_sealed(head),
+        Seen::Gone(key) => reconciler.lost_sealed(&key),
+        Seen::Listed(present) => {
+            let gone = missing(reconciler.index.lock().sealed.keys(), &present, &within);
+            for key in &gone {
+                reconciler.lost_sealed(key);
             }
-        },
-    )
+            listed.notify_one();
+        }
+    })
     .await;
 }
 
@@ -64,10 +60,10 @@ pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reco
 ///
 /// # RBAC: `secrets: list, watch`
 pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream =
-        watcher(api::<PartialObjectMeta<Secret>>(client, &within), Config::default().labels(SECRET_LABEL).page_size(500));
+    let labelled = Config::default().labels(SECRET_LABEL).page_size(500);
+    let stream = patient(watcher(api::<PartialObjectMeta<Secret>>(client, &within), labelled));
     let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata = slim(std::mem::take(&mut head.metadata));
-    follow(stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
+    follow(stream.map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
         Seen::Is(head) => reconciler.saw_secret(head.metadata),
         Seen::Gone(key) => reconciler.lost_secret(&key),
         Seen::Listed(present) => {
@@ -85,9 +81,9 @@ pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>
 ///
 /// # RBAC: `sealingkeys: list, watch`; in the controller's namespace `secrets: list, watch`
 pub async fn keys(client: Client, namespace: String, changed: Arc<Notify>) {
-    let sealing_keys = watcher(Api::<SealingKey>::all(client.clone()), Config::default()).default_backoff();
+    let sealing_keys = patient(watcher(Api::<SealingKey>::all(client.clone()), Config::default()));
     let labelled = Config::default().labels(SEALING_KEY_LABEL);
-    let stored = watcher(Api::<PartialObjectMeta<Secret>>::namespaced(client, &namespace), labelled).default_backoff();
+    let stored = patient(watcher(Api::<PartialObjectMeta<Secret>>::namespaced(client, &namespace), labelled));
     let mut seen = HashMap::new();
     let sealing_keys = sealing_keys.map(move |event| event.map(|event| is_news(&event, &mut seen)));
     let news = futures_util::stream::select(sealing_keys, stored.map(|event| event.map(|_| true)));
@@ -117,7 +113,7 @@ fn is_news(event: &watcher::Event<SealingKey>, seen: &mut HashMap<String, Facts>
 /// # RBAC: `rewraprequests: list, watch`
 pub async fn rewrap_requests(client: Client, within: Within, rewraps: Arc<Rewraps>) {
     let stream = watcher(api::<PartialObjectMeta<RewrapRequest>>(client, &within), Config::default().page_size(PAGE));
-    follow(stream.default_backoff(), "RewrapRequests", |event| match event {
+    follow(patient(stream), "RewrapRequests", |event| match event {
         Seen::Is(head) => rewraps.saw(&head.metadata),
         Seen::Gone(key) => rewraps.lost(&key),
         Seen::Listed(present) => {

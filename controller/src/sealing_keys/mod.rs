@@ -28,12 +28,13 @@ use self::plan::{Action, View};
 use self::usage::Usage;
 use crate::api::{self, ApiError};
 use crate::audit;
+use crate::backoff::Backoff;
 use crate::reconcile::Reconciler;
 
 /// How often everything is looked at without an event: a missed one must not leave a key unpublished, and time passes by itself.
 const LOOK: Duration = Duration::from_mins(1);
 
-/// How long after a failure it is tried again; doubled each time, up to [`LOOK`].
+/// How long after a failure it is tried again; longer each time, up to [`LOOK`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// How long usage is left to settle: thousands of objects change together when a repository is rewrapped.
@@ -82,16 +83,15 @@ impl SealingKeys {
     /// Works for ever; `loaded` is rung each time the ring has been filled.
     pub async fn work(&self, reconciler: &Reconciler, loaded: &Notify) {
         let mut known = Known::default();
-        let mut patience = FIRST_RETRY;
+        let mut backoff = Backoff::new(FIRST_RETRY, LOOK);
         loop {
             match self.pass(reconciler, &mut known, loaded).await {
                 Ok(true) => continue,
-                Ok(false) => patience = FIRST_RETRY,
+                Ok(false) => backoff.reset(),
                 Err(error) => {
                     warn!(%error, "sealing keys not reconciled, will be tried again");
                     // Rights and definitions that were installed a moment ago are not in force yet: nobody rings when they are.
-                    self.rest(reconciler, &mut known, patience).await;
-                    patience = (patience * 2).min(LOOK);
+                    self.rest(reconciler, &mut known, backoff.pause()).await;
                     continue;
                 }
             }

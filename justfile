@@ -45,6 +45,10 @@ bench-edit:
 bench-keys:
     cargo run --release --quiet -p bulla-tests --bin bench -- keys
 
+# 1,000 to 10,000 objects, a restart over them, memory and latency, beside the API server's limit and Sealed Secrets (a quarter of an hour)
+bench-controller:
+    cargo run --release --quiet -p bulla-tests --bin bench -- controller
+
 # The controller's image and its SBOM, built and checked without a container daemon (a release build: several minutes)
 image:
     scripts/image/build

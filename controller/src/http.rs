@@ -99,9 +99,10 @@ impl Endpoint {
         let ring = reconciler.keys();
         let heads = reconciler.index.lock();
         reconciler.metrics.text(View {
-            heads: Box::new(heads.sealed.values()),
+            heads: Box::new(heads.sealed.iter()),
             ring: &ring,
             queued: reconciler.queue.len(),
+            works: reconciler.complete.load(Ordering::Acquire),
             leads: self.leadership.holds(),
             audit_lines: self.trail.as_ref().map_or(0, |trail| trail.lines()),
             names: self.names,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bulla_keys::KeyRing;
 use bulla_keys::ring::Duty;
+use bulla_shared::binding::KeyId;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _};
+use serde::Deserialize as _;
 use serde_json::json;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
@@ -22,10 +24,10 @@ use tracing::{debug, info, warn};
 use crate::api::{self, ApiError};
 use crate::audit::{self, Item, Trail};
 use crate::backoff::Backoff;
-use crate::index::{Index, Key, SealedHead, SecretHead, slim};
+use crate::index::{Index, Key, Remembered, RememberedItem, SealedHead, SecretHead, SecretVersion};
 use crate::metrics::Metrics;
 use crate::plan::{self, Defaults, Stop, Write};
-use crate::queue::Queue;
+use crate::queue::{Lane, Queue};
 use crate::repairs::Repairs;
 use crate::status::{self, KEY_MISSING, Outcome};
 
@@ -146,33 +148,30 @@ impl Reconciler {
     ///
     /// # RBAC: `sealedsecrets: get`, `sealedsecrets/status: patch`, `secrets: get, create, update, patch`, `events: create, patch`
     async fn reconcile(&self, key: &Key) -> Result<(&'static str, Next), ApiError> {
-        let (Some(head), secret) = self.index.get(key) else { return Ok(("Gone", Next::Wait)) };
-        if head.metadata.deletion_timestamp.is_some() {
+        let (Some(known), secret) = self.index.get(key) else { return Ok(("Gone", Next::Wait)) };
+        if known.is_deleted {
             return Ok(("Gone", Next::Wait));
         }
         let ring = self.keys();
-        if plan::is_applied(&head, secret.as_ref(), &self.config_hash) && !status::is_refused_now(&head.status.items, &ring) {
-            let flagged = status::reflag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
-            if flagged == head.status {
-                debug!(object = %key, "unchanged");
-            } else {
-                self.write_status(&head, &flagged).await?;
-                self.announce_due(&head, &flagged).await;
-            }
-            return Ok(("Unchanged", Next::rotation(&head.status)));
+        let is_settled = |sealed: &Remembered, secret: Option<&SecretVersion>| {
+            plan::is_applied(sealed, secret, &self.config_hash) && !status::is_refused_now(&sealed.items, &ring)
+        };
+        if is_settled(&known, secret.as_ref()) && known.flags == status::flags(&known.items, &ring, Timestamp::now()) {
+            debug!(object = %key, "unchanged");
+            return Ok(("Unchanged", Next::rotation(&known.items)));
         }
         let value = match api::sealed_secret(&self.client, &key.namespace, &key.name).await {
             Ok(value) => value,
             Err(ApiError::NotFound) => return Ok(("Gone", Next::Wait)),
             Err(error) => return Err(error),
         };
+        let head = SealedHead::deserialize(&value).map_err(|_| ApiError::Transport)?;
         let Ok(sealed) = serde_json::from_value::<SealedSecret>(value) else {
             return self.report(&head, Outcome::malformed(), &[]).await;
         };
         if sealed.metadata.deletion_timestamp.is_some() {
             return Ok(("Gone", Next::Wait));
         }
-        let head = SealedHead { status: sealed.status.clone().unwrap_or_default(), metadata: sealed.metadata.clone() };
         if sealed.spec.suspend {
             return self.report(&head, Outcome::suspended(), &not_opened(&sealed.spec)).await;
         }
@@ -182,12 +181,22 @@ impl Reconciler {
         // What the index remembers is too little to decide on, and one without our label is not in it at all.
         let may_be_there = secret.is_some() || plan::may_have_secret(&sealed);
         let secret = if may_be_there { api::secret_head(&self.client, &key.namespace, &key.name).await? } else { None };
+        // A watch may lag behind, most of all where another replica has written until a moment ago.
+        let known = Remembered::from(&head);
+        if is_settled(&known, secret.as_ref().map(SecretVersion::from).as_ref()) {
+            let flagged = status::reflag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
+            if flagged != head.status {
+                self.write_status(&head, &flagged).await?;
+                self.announce_due(&head, &flagged).await;
+            }
+            return Ok(("Unchanged", Next::rotation(&known.items)));
+        }
         let write = match plan::write(&sealed, secret.as_ref(), &self.namespace) {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
         // Whoever changes a Secret again and again gets it repaired ever more slowly.
-        let drifted = head.is_ready() && head.metadata.generation == head.status.observed_generation;
+        let drifted = known.is_ready && known.generation == known.observed_generation;
         if drifted && let Err(wait) = self.repairs.may(key) {
             return Ok(("RepairDelayed", Next::After(wait)));
         }
@@ -207,7 +216,7 @@ impl Reconciler {
         }
         if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &self.keys()) {
             // The key may have arrived while this was opened, and its waking may have found the object still Ready.
-            self.queue.add(key.clone());
+            self.queue.add(key.clone(), Lane::News);
         }
         if drifted && matches!(outcome, Outcome::Ready(_)) {
             info!(object = %key, "Secret repaired");
@@ -249,7 +258,7 @@ impl Reconciler {
         }
         match written {
             Ok((secret, missing)) if missing.is_empty() => {
-                Outcome::Ready(plan::applied_to(&sealed.metadata, &secret, &self.config_hash))
+                Outcome::Ready(plan::applied_to(sealed.metadata.generation, &SecretVersion::from(&secret), &self.config_hash))
             }
             Ok((_, missing)) => Outcome::not_consented(&missing),
             Err(WriteError::Stop(stop)) => stop.into(),
@@ -312,11 +321,12 @@ impl Reconciler {
             self.announce(head, &outcome).await;
             self.announce_due(head, &status).await;
         }
+        let items: Vec<RememberedItem> = status.items.iter().map(RememberedItem::from).collect();
         let next = match &outcome {
-            Outcome::Ready(_) | Outcome::Suspended(_) => Next::rotation(&status),
+            Outcome::Ready(_) | Outcome::Suspended(_) => Next::rotation(&items),
             Outcome::Stalled(reason) => {
                 warn!(object = %key, reason = reason.word, "{}", reason.message);
-                Next::rotation(&status)
+                Next::rotation(&items)
             }
             Outcome::Blocked(reason) => {
                 warn!(object = %key, reason = reason.word, "{}", reason.message);
@@ -331,16 +341,15 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": replace(head, status)});
         let api: Api<SealedHead> = Api::namespaced(self.client.clone(), &key.namespace);
-        let mut patched = api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await?;
-        patched.metadata = slim(patched.metadata);
+        let patched = api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await?;
         // What the watch will show: known already, it is no news. Only if nothing newer has been seen: the answer may be late, and a
         // head that goes back in time would hide a change for ever.
         let mut heads = self.index.lock();
         if let Some(known) = heads.sealed.get_mut(&key)
-            && known.metadata.uid == head.metadata.uid
-            && known.metadata.resource_version == head.metadata.resource_version
+            && Some(&known.uid) == head.metadata.uid.as_ref()
+            && Some(&known.resource_version) == head.metadata.resource_version.as_ref()
         {
-            *known = patched;
+            *known = Remembered::from(&patched);
             self.usage_changed.notify_one();
         }
         Ok(())
@@ -375,7 +384,7 @@ impl Reconciler {
     /// Takes a new ring, and wakes every object that is not Ready, because a key that it waits for may be in it, and every one that has
     /// an item under a key that has got into other hands.
     pub fn replace_ring(&self, ring: KeyRing) {
-        let news: HashSet<String> = {
+        let news: HashSet<KeyId> = {
             let mut current = self.ring.write().expect("no code panics while it holds the ring");
             let compromised = |ring: &KeyRing| {
                 let duties = ring.duties().into_iter().filter(|(_, duty)| matches!(duty, Duty::Compromised(_)));
@@ -383,18 +392,17 @@ impl Reconciler {
             };
             let (before, now) = (compromised(&current), compromised(&ring));
             *current = Arc::new(ring);
-            before.symmetric_difference(&now).map(|(fingerprint, _)| fingerprint.id().to_string()).collect()
+            before.symmetric_difference(&now).map(|(fingerprint, _)| fingerprint.id()).collect()
         };
-        let concerns = |head: &SealedHead| {
-            let mut ids = head.status.items.iter().flat_map(|item| item.key_id.iter().chain(&item.sealed_to));
-            !head.is_ready() || (!news.is_empty() && ids.any(|id| news.contains(id)))
+        let concerns = |head: &Remembered| {
+            !head.is_ready || (!news.is_empty() && head.items.iter().flat_map(RememberedItem::keys).any(|id| news.contains(id)))
         };
         let waiting: Vec<Key> = {
             let heads = self.index.lock();
             heads.sealed.iter().filter(|(_, head)| concerns(head)).map(|(key, _)| key.clone()).collect()
         };
         for key in waiting {
-            self.queue.add(key);
+            self.queue.add(key, Lane::Backlog);
         }
     }
 }
@@ -437,33 +445,29 @@ enum Next {
 
 impl Next {
     /// When the next value becomes due. Once a day at most: clocks are set.
-    fn rotation(status: &SealedSecretStatus) -> Self {
-        status::next_due(&status.items, Timestamp::now()).map_or(Self::Wait, |due| Self::After(due.min(DAY)))
+    fn rotation(items: &[RememberedItem]) -> Self {
+        status::next_due(items, Timestamp::now()).map_or(Self::Wait, |due| Self::After(due.min(DAY)))
     }
 }
 
 /// Index and queue together: a head that changed is remembered, then its key is queued.
 impl Reconciler {
     /// Remembers a `SealedSecret`, and looks at it if anything but its metadata is new.
-    pub fn saw_sealed(&self, head: SealedHead) {
+    pub fn saw_sealed(&self, head: &SealedHead, lane: Lane) {
         let key = Key::of(&head.metadata);
-        let facts = |head: &SealedHead| {
-            let metadata = &head.metadata;
-            (metadata.uid.clone(), metadata.generation, metadata.deletion_timestamp.is_some(), head.status.clone())
-        };
-        let now = facts(&head);
-        let before = self.index.lock().sealed.insert(key.clone(), head);
-        if before.is_none_or(|before| facts(&before) != now) {
-            self.queue.add(key);
+        let now = Remembered::from(head);
+        let before = self.index.lock().sealed.insert(key.clone(), now.clone());
+        if before.is_none_or(|before| now.is_news_to(&before)) {
+            self.queue.add(key, lane);
             self.usage_changed.notify_one();
         }
     }
 
     /// Remembers a labelled Secret.
-    pub fn saw_secret(&self, head: SecretHead) {
-        let key = Key::of(&head);
-        self.index.lock().secrets.insert(key.clone(), head);
-        self.queue.add(key);
+    pub fn saw_secret(&self, head: &SecretHead, lane: Lane) {
+        let key = Key::of(head);
+        self.index.lock().secrets.insert(key.clone(), head.into());
+        self.queue.add(key, lane);
     }
 
     /// Forgets a `SealedSecret`.
@@ -477,6 +481,6 @@ impl Reconciler {
     /// Forgets a Secret, and looks at what made it.
     pub fn lost_secret(&self, key: &Key) {
         self.index.lock().secrets.remove(key);
-        self.queue.add(key.clone());
+        self.queue.add(key.clone(), Lane::News);
     }
 }

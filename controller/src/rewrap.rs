@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use crate::api::{self, ApiError};
 use crate::audit::Event;
 use crate::index::Key;
-use crate::queue::Queue;
+use crate::queue::{Lane, Queue};
 use crate::reconcile::Reconciler;
 
 /// The one answer to whatever cannot be rewrapped: why it cannot would be an answer about a key or a place.
@@ -77,7 +77,7 @@ impl Rewraps {
         if requests.get(&key).is_none_or(|known| known.uid != request.uid) {
             requests.insert(key.clone(), request);
             drop(requests);
-            self.queue.add(key);
+            self.queue.add(key, Lane::News);
         }
     }
 

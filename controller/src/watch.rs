@@ -8,18 +8,19 @@ use std::sync::Arc;
 use bulla_shared::resources::rewrap_request::RewrapRequest;
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::NamespaceResourceScope;
-use kube::core::PartialObjectMeta;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::api::ApiError;
 use crate::backoff::patient;
-use crate::index::{Key, SealedHead, slim};
+use crate::index::{Key, SealedHead, Slim};
+use crate::queue::Lane;
 use crate::reconcile::Reconciler;
 use crate::rewrap::Rewraps;
 
@@ -40,10 +41,8 @@ fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(client: Cl
 ///
 /// # RBAC: `sealedsecrets: list, watch`
 pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream = patient(watcher(api::<SealedHead>(client, &within), Config::default().page_size(PAGE)));
-    let strip = |head: &mut SealedHead| head.metadata = slim(std::mem::take(&mut head.metadata));
-    follow(stream.map(move |event| event.map(|event| event.modify(strip))), "SealedSecrets", |event| match event {
-        Seen::Is(head) => reconciler.saw_sealed(head),
+    follow(api::<SealedHead>(client, &within), Config::default(), "SealedSecrets", |event| match event {
+        Seen::Is(head, lane) => reconciler.saw_sealed(&head, lane),
         Seen::Gone(key) => reconciler.lost_sealed(&key),
         Seen::Listed(present) => {
             let gone = missing(reconciler.index.lock().sealed.keys(), &present, &within);
@@ -60,11 +59,9 @@ pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reco
 ///
 /// # RBAC: `secrets: list, watch`
 pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let labelled = Config::default().labels(SECRET_LABEL).page_size(500);
-    let stream = patient(watcher(api::<PartialObjectMeta<Secret>>(client, &within), labelled));
-    let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata = slim(std::mem::take(&mut head.metadata));
-    follow(stream.map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
-        Seen::Is(head) => reconciler.saw_secret(head.metadata),
+    let labelled = Config::default().labels(SECRET_LABEL);
+    follow(api::<Slim<Secret>>(client, &within), labelled, "Secrets", |event| match event {
+        Seen::Is(secret, lane) => reconciler.saw_secret(&secret.metadata, lane),
         Seen::Gone(key) => reconciler.lost_secret(&key),
         Seen::Listed(present) => {
             let gone = missing(reconciler.index.lock().secrets.keys(), &present, &within);
@@ -112,9 +109,8 @@ fn is_news(event: &watcher::Event<SealingKey>, seen: &mut HashMap<String, Facts>
 ///
 /// # RBAC: `rewraprequests: list, watch`
 pub async fn rewrap_requests(client: Client, within: Within, rewraps: Arc<Rewraps>) {
-    let stream = watcher(api::<PartialObjectMeta<RewrapRequest>>(client, &within), Config::default().page_size(PAGE));
-    follow(patient(stream), "RewrapRequests", |event| match event {
-        Seen::Is(head) => rewraps.saw(&head.metadata),
+    follow(api::<Slim<RewrapRequest>>(client, &within), Config::default(), "RewrapRequests", |event| match event {
+        Seen::Is(request, _) => rewraps.saw(&request.metadata),
         Seen::Gone(key) => rewraps.lost(&key),
         Seen::Listed(present) => {
             for key in missing(rewraps.keys().iter(), &present, &within) {
@@ -132,31 +128,41 @@ fn missing<'a>(known: impl Iterator<Item = &'a Key>, present: &HashSet<Key>, wit
 }
 
 enum Seen<K> {
-    Is(K),
+    Is(K, Lane),
     Gone(Key),
     /// A list is complete: what is not in it is gone.
     Listed(HashSet<Key>),
 }
 
-async fn follow<K>(stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>, what: &str, mut tell: impl FnMut(Seen<K>))
+/// Follows a kind of object for ever. A list comes as a stream, one object at a time, from an API server that does that (it is the default
+/// from Kubernetes 1.34 on), else in small pages.
+async fn follow<K>(api: Api<K>, config: Config, what: &str, mut tell: impl FnMut(Seen<K>))
 where
-    K: Resource<DynamicType = ()> + Debug,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut stream = pin!(stream);
-    let mut present = HashSet::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(watcher::Event::Init) => present.clear(),
-            Ok(watcher::Event::InitApply(object)) => {
-                present.insert(Key::of(object.meta()));
-                tell(Seen::Is(object));
-            }
-            Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
-            Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object)),
-            Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
-            Err(error) => {
-                let error = category(&error);
-                warn!(what, %error, "watch interrupted, will be resumed");
+    let mut streams = true;
+    loop {
+        let config = if streams { config.clone().streaming_lists() } else { config.clone().page_size(PAGE) };
+        let mut events = pin!(patient(watcher(api.clone(), config)));
+        let mut present = HashSet::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Init) => present.clear(),
+                Ok(watcher::Event::InitApply(object)) => {
+                    present.insert(Key::of(object.meta()));
+                    tell(Seen::Is(object, Lane::Backlog));
+                }
+                Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
+                Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
+                Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
+                Err(error) => match category(&error) {
+                    ApiError::Invalid if streams => {
+                        debug!(what, "the API server does not stream lists");
+                        streams = false;
+                        break;
+                    }
+                    error => warn!(what, %error, "watch interrupted, will be resumed"),
+                },
             }
         }
     }

@@ -23,7 +23,7 @@ impl Controller {
         let kubeconfig = plane.service_account_kubeconfig("bulla-system", "bulla-controller").await.unwrap();
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let http = format!("--http-address={address}");
-        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "warn" }, &http]
+        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "info" }, &http]
             .iter()
             .chain(args)
             .map(|arg| (*arg).to_owned())

@@ -40,7 +40,7 @@ impl Leadership {
     }
 
     /// Extends it after a write that was sent at `sent`: a standby counts from when it saw that write, which is later, and for longer.
-    fn extend(&self, sent: Instant, duration: Duration) {
+    pub(crate) fn extend(&self, sent: Instant, duration: Duration) {
         *self.lock() = Some(sent + duration * 2 / 3);
     }
 

@@ -513,3 +513,6 @@ impl Reconciler {
         self.queue.add(key.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ impl Leadership {
     }
 
     /// Extends it after a write that was sent at `sent`: a standby counts from when it saw that write, which is later, and for longer.
-    fn extend(&self, sent: Instant, duration: Duration) {
+    pub(crate) fn extend(&self, sent: Instant, duration: Duration) {
         *self.lock() = Some(sent + duration * 2 / 3);
     }
 
@@ -124,7 +124,7 @@ impl Election {
         let checkpoint = begun.as_ref().map(|(_, begun)| begun.checkpoint.clone());
         let taken = self.write(lease, true, checkpoint).await?;
         if let Some((trail, begun)) = begun {
-            trail.commit(begun);
+            trail.commit(begun).map_err(|_| ApiError::Unrecorded)?;
         }
         self.leadership.extend(sent, self.duration);
         info!("this replica holds the lease");

@@ -14,7 +14,7 @@ use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open}
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{EventType, Recorder};
 use kube::{Api, Client, Resource as _};
 use serde::Deserialize as _;
 use serde_json::json;
@@ -25,11 +25,12 @@ use crate::api::{self, ApiError};
 use crate::audit::{self, Item, Trail};
 use crate::backoff::Backoff;
 use crate::index::{Index, Key, Remembered, RememberedItem, SealedHead, SecretHead, SecretVersion};
+use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::plan::{self, Defaults, Stop, Write};
 use crate::queue::{Lane, Queue};
 use crate::repairs::Repairs;
-use crate::status::{self, KEY_MISSING, Outcome};
+use crate::status::{self, KEY_MISSING, MALFORMED, Outcome};
 
 /// How often something that stands in the way and is not watched is looked at again: an unlabelled Secret, a missing right.
 const BLOCKER_POLL: Duration = Duration::from_mins(1);
@@ -53,6 +54,8 @@ pub struct Reconciler {
     pub complete: AtomicBool,
     /// What is counted.
     pub metrics: Metrics,
+    elsewhere: Mutex<Option<String>>,
+    leadership: Arc<Leadership>,
     trail: Option<Arc<Trail>>,
     repairs: Repairs,
     failures: Mutex<HashMap<Key, Backoff>>,
@@ -70,6 +73,7 @@ impl Reconciler {
     pub fn new(
         client: Client,
         recorder: Recorder,
+        leadership: Arc<Leadership>,
         trail: Option<Arc<Trail>>,
         namespace: &str,
         types: AllowedTypes,
@@ -80,9 +84,11 @@ impl Reconciler {
             queue: Queue::default(),
             ring: RwLock::default(),
             usage_changed: Notify::new(),
+            elsewhere: Mutex::default(),
             listed: AtomicBool::new(false),
             complete: AtomicBool::new(false),
             metrics: Metrics::default(),
+            leadership,
             trail,
             repairs: Repairs::default(),
             failures: Mutex::default(),
@@ -122,11 +128,29 @@ impl Reconciler {
         }
     }
 
-    /// Records an event in the audit trail, if there is one.
-    pub fn audit(&self, event: &audit::Event<'_>) {
-        if let Some(trail) = &self.trail {
-            trail.record(event);
-        }
+    /// Records an event in the audit trail, if there is one. What cannot be recorded must not be done.
+    pub fn audit(&self, event: &audit::Event<'_>) -> Result<(), ApiError> {
+        self.trail.as_ref().map_or(Ok(()), |trail| trail.record(event)).map_err(|_| ApiError::Unrecorded)
+    }
+
+    /// Whether a value may be opened or a key made now. The gate stops the writes of a replica that has lost the lease; this stops what
+    /// comes before them.
+    pub fn leads(&self) -> Result<(), ApiError> {
+        if self.leadership.holds() { Ok(()) } else { Err(ApiError::NotLeading) }
+    }
+
+    /// The namespace of another installation that the sealing keys belong to, while there is one: then this one stands aside.
+    pub fn elsewhere(&self) -> Option<String> {
+        self.elsewhere.lock().expect("no code panics while it holds a name").clone()
+    }
+
+    /// Remembers [`Reconciler::elsewhere`]; whether it was known.
+    pub fn is_elsewhere(&self, namespace: Option<&str>) -> bool {
+        let namespace = namespace.map(str::to_owned);
+        let mut known = self.elsewhere.lock().expect("no code panics while it holds a name");
+        let same = *known == namespace;
+        *known = namespace;
+        same
     }
 
     /// The private keys as of now.
@@ -160,14 +184,23 @@ impl Reconciler {
             debug!(object = %key, "unchanged");
             return Ok(("Unchanged", Next::rotation(&known.items)));
         }
+        // Whoever changes a Secret again and again gets it repaired ever more slowly.
+        let drifted = |sealed: &Remembered| sealed.is_ready && sealed.generation == sealed.observed_generation;
+        if drifted(&known)
+            && let Some(wait) = self.repairs.wait(key)
+        {
+            return Ok(("RepairDelayed", Next::After(wait)));
+        }
         let value = match api::sealed_secret(&self.client, &key.namespace, &key.name).await {
             Ok(value) => value,
             Err(ApiError::NotFound) => return Ok(("Gone", Next::Wait)),
             Err(error) => return Err(error),
         };
         let head = SealedHead::deserialize(&value).map_err(|_| ApiError::Transport)?;
-        let Ok(sealed) = serde_json::from_value::<SealedSecret>(value) else {
-            return self.report(&head, Outcome::malformed(), &[]).await;
+        let sealed: SealedSecret = match serde_path_to_error::deserialize(value) {
+            Ok(sealed) => sealed,
+            // NOTE: its path alone: its text quotes what stands there.
+            Err(error) => return self.report(&head, Outcome::malformed(&error.path().to_string()), &[]).await,
         };
         if sealed.metadata.deletion_timestamp.is_some() {
             return Ok(("Gone", Next::Wait));
@@ -176,7 +209,7 @@ impl Reconciler {
             return self.report(&head, Outcome::suspended(), &not_opened(&sealed.spec)).await;
         }
         let (Ok(namespace), Ok(name)) = (key.namespace.parse::<Namespace>(), key.name.parse::<ObjectName>()) else {
-            return self.report(&head, Outcome::malformed(), &[]).await;
+            return self.report(&head, Outcome::malformed("metadata.name"), &[]).await;
         };
         // What the index remembers is too little to decide on, and one without our label is not in it at all.
         let may_be_there = secret.is_some() || plan::may_have_secret(&sealed);
@@ -195,11 +228,11 @@ impl Reconciler {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
-        // Whoever changes a Secret again and again gets it repaired ever more slowly.
-        let drifted = known.is_ready && known.generation == known.observed_generation;
-        if drifted && let Err(wait) = self.repairs.may(key) {
-            return Ok(("RepairDelayed", Next::After(wait)));
+        let drifted = drifted(&known);
+        if drifted {
+            self.repairs.count(key);
         }
+        self.leads()?;
         let start = Instant::now();
         let Opening { items, secret } = open(&namespace, &name, &sealed.spec, &*ring, &self.types);
         self.metrics.opened(items.iter().filter(|item| item.result.is_ok()).count(), start.elapsed());
@@ -207,12 +240,12 @@ impl Reconciler {
             Err(refusal) => Outcome::refused(&refusal, &items),
             Ok(mut plain) => {
                 self.defaults.add_to(&mut plain);
-                self.record(&head, &items, None);
+                self.record(&head, &items, None)?;
                 self.apply(key, &sealed, plain, write).await
             }
         };
         if let Outcome::Stalled(reason) = &outcome {
-            self.record(&head, &items, Some(reason.word));
+            self.record(&head, &items, Some(reason.word))?;
         }
         if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &self.keys()) {
             // The key may have arrived while this was opened, and its waking may have found the object still Ready.
@@ -229,7 +262,7 @@ impl Reconciler {
     }
 
     /// Records an opening, or a refusal for `reason`, before anything is done about it.
-    fn record(&self, head: &SealedHead, items: &[ItemReport], reason: Option<&str>) {
+    fn record(&self, head: &SealedHead, items: &[ItemReport], reason: Option<&str>) -> Result<(), ApiError> {
         let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
         let (namespace, name, uid) = (text(&head.metadata.namespace), text(&head.metadata.name), text(&head.metadata.uid));
         let generation = head.metadata.generation.unwrap_or_default();
@@ -243,7 +276,7 @@ impl Reconciler {
         self.audit(&match reason {
             None => audit::Event::Opened { object, items },
             Some(reason) => audit::Event::Refused { object, reason, items },
-        });
+        })
     }
 
     async fn apply(&self, key: &Key, sealed: &SealedSecret, plain: PlainSecret, write: Write) -> Outcome {
@@ -317,7 +350,11 @@ impl Reconciler {
         let generation = head.metadata.generation.unwrap_or_default();
         let status = status::status(&head.status, &outcome, items, &self.keys(), generation, Timestamp::now());
         if status != head.status {
-            self.write_status(head, &status).await?;
+            match self.write_status(head, &status).await {
+                // An object that breaks its own definition takes no status either. An event is all that can be told.
+                Err(ApiError::Invalid) if outcome.word() == MALFORMED => {}
+                written => written?,
+            }
             self.announce(head, &outcome).await;
             self.announce_due(head, &status).await;
         }
@@ -374,11 +411,7 @@ impl Reconciler {
     }
 
     async fn publish(&self, head: &SealedHead, type_: EventType, reason: &str, note: &str) {
-        let (reason, note) = (reason.to_owned(), Some(note.to_owned()));
-        let event = Event { type_, reason, note, action: "Reconcile".to_owned(), secondary: None };
-        if let Err(error) = api::in_time(self.recorder.publish(&event, &head.object_ref(&()))).await {
-            warn!(object = %Key::of(&head.metadata), %error, "event not recorded");
-        }
+        api::publish(&self.recorder, &head.object_ref(&()), type_, ("Reconcile", reason), note).await;
     }
 
     /// Takes a new ring, and wakes every object that is not Ready, because a key that it waits for may be in it, and every one that has
@@ -484,3 +517,6 @@ impl Reconciler {
         self.queue.add(key.clone(), Lane::News);
     }
 }
+
+#[cfg(test)]
+mod tests;

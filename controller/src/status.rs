@@ -25,7 +25,7 @@ const NO_TARGET: &str = "SecretMissing";
 pub const KEY_MISSING: &str = "KeyMissing";
 
 /// The word for an object that cannot be read.
-const MALFORMED: &str = "Malformed";
+pub const MALFORMED: &str = "Malformed";
 
 /// The condition of an object that has values under a key in other hands.
 pub const KEY_COMPROMISED: &str = "KeyCompromised";
@@ -133,10 +133,15 @@ impl Outcome {
         Self::Suspended(Reason::new("Suspended", "spec.suspend is true: the Secret is left as it is"))
     }
 
-    /// The object does not have the shape that its schema asks for.
+    /// What stands at `path` has another shape than ours. What stands there is not told: it may be anything.
     #[must_use]
-    pub fn malformed() -> Self {
-        Self::Stalled(Reason::new(MALFORMED, "the object does not follow the schema of SealedSecret"))
+    pub fn malformed(path: &str) -> Self {
+        // Its parts are the names of fields and items, and how long those are is decided by whoever wrote them.
+        let path: String = path.chars().take(300).collect();
+        Self::Stalled(Reason::new(
+            MALFORMED,
+            format!("{path} is not as this controller knows it: correct it, or bring definitions and controller to one version"),
+        ))
     }
 
     /// A write or read failed. Only the code is told: the API server's own words may depend on a value.

@@ -166,6 +166,10 @@ pub struct SealingKeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "fingerprint")]
     pub fingerprint: Option<String>,
+    /// Namespace of the installation that published the key, in which the private key is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "namespace")]
+    pub namespace: Option<String>,
     /// When the private key was made, by the controller's own record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
@@ -217,6 +221,10 @@ fn fingerprint(_: &mut SchemaGenerator) -> Schema {
 
 fn recipient(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 4096})
+}
+
+fn namespace(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 63})
 }
 
 fn generation(_: &mut SchemaGenerator) -> Schema {

@@ -202,7 +202,8 @@ impl Reconciler {
         self.metrics.opened(items.iter().filter(|item| item.result.is_ok()).count(), start.elapsed());
         let outcome = match secret {
             Err(refusal) => Outcome::refused(&refusal, &items),
-            Ok(mut plain) => {
+            Ok(opened) => {
+                let mut plain = opened.render();
                 self.defaults.add_to(&mut plain);
                 self.record(&head, &items, None);
                 self.apply(key, &sealed, plain, write).await

@@ -300,7 +300,7 @@ impl Reconciler {
                     }
                     may
                 });
-                let body = plain.to_apply(&plan::merge_metadata(sealed, &existing));
+                let body = plain.to_apply(&plan::merge_metadata(sealed, &existing, plain.items.keys()));
                 let head = api::merge_secret(&self.client, namespace, name, body).await?;
                 info!(object = %key, "items merged into the Secret");
                 head

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest;
 use bulla_shared::convert::PlainSecret;
+use bulla_shared::names::ItemName;
 use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{Applied, CreationPolicy, SealedSecret};
 use bulla_shared::resources::{
-    ADOPT, API_VERSION, MERGE, MERGE_ANNOTATION, OWNED, RESERVED_PREFIX, SECRET_LABEL, SOURCE_ANNOTATION,
+    ADOPT, API_VERSION, MERGE, MERGE_ANNOTATION, MERGED_ANNOTATION, OWNED, RESERVED_PREFIX, SECRET_LABEL, SOURCE_ANNOTATION,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
@@ -167,15 +168,16 @@ fn consented(secret: &SecretHead) -> BTreeSet<String> {
     named.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// The metadata that a merge is sent with: the source moves the resource version with each generation.
+/// The metadata that a merge of `items` is sent with: the source moves the resource version with each generation.
 #[must_use]
-pub fn merge_metadata(sealed: &SealedSecret, existing: &SecretHead) -> Value {
+pub fn merge_metadata<'a>(sealed: &SealedSecret, existing: &SecretHead, items: impl Iterator<Item = &'a ItemName>) -> Value {
+    let merged: Vec<&str> = items.map(ItemName::as_str).collect();
     json!({
         "name": existing.name,
         "namespace": existing.namespace,
         "uid": existing.uid,
         "resourceVersion": existing.resource_version,
-        "annotations": {SOURCE_ANNOTATION: source(&sealed.metadata)},
+        "annotations": {SOURCE_ANNOTATION: source(&sealed.metadata), MERGED_ANNOTATION: merged.join(",")},
     })
 }
 

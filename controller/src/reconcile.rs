@@ -238,7 +238,8 @@ impl Reconciler {
         self.metrics.opened(items.iter().filter(|item| item.result.is_ok()).count(), start.elapsed());
         let outcome = match secret {
             Err(refusal) => Outcome::refused(&refusal, &items),
-            Ok(mut plain) => {
+            Ok(opened) => {
+                let mut plain = opened.render();
                 self.defaults.add_to(&mut plain);
                 self.record(&head, &items, None)?;
                 self.apply(key, &sealed, plain, write).await
@@ -335,7 +336,7 @@ impl Reconciler {
                     }
                     may
                 });
-                let body = plain.to_apply(&plan::merge_metadata(sealed, &existing));
+                let body = plain.to_apply(&plan::merge_metadata(sealed, &existing, plain.items.keys()));
                 let head = api::merge_secret(&self.client, namespace, name, body).await?;
                 info!(object = %key, "items merged into the Secret");
                 head

@@ -22,6 +22,15 @@ use crate::age::{Algorithm, Fingerprint};
     status = "SealingKeyStatus",
     derive = "PartialEq",
     validation = kube::core::Rule::new("self.metadata.name.size() <= 52").message("names have at most 52 characters"),
+    // Another fingerprint, in either half, would free the private key of what this object says about it.
+    validation = kube::core::Rule::new(
+        "!has(self.status) || !has(self.status.fingerprint) || !has(self.spec.fingerprint) \
+         || self.spec.fingerprint == self.status.fingerprint"
+    ).message("spec.fingerprint is that of the published key, status.fingerprint"),
+    validation = kube::core::Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.fingerprint) || (has(self.status) && has(self.status.fingerprint) \
+         && self.status.fingerprint == oldSelf.status.fingerprint)"
+    ).message("status.fingerprint is published once"),
     printcolumn(json_path = ".status.state", name = "State", type_ = "string"),
     printcolumn(json_path = ".spec.algorithm", name = "Algorithm", type_ = "string"),
     printcolumn(json_path = ".status.usage.items", name = "Items", type_ = "integer"),

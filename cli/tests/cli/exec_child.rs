@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::canary::{self, CANARY};
-use super::exec::world;
+use super::exec::{BOTH, world};
 use super::harness::{BULLA, World};
 
 /// A command before a terminal of its own.
@@ -40,7 +40,8 @@ impl Terminal {
     /// Starts `bulla exec` around a shell script.
     fn exec(world: &World, script: &str) -> Self {
         world.write("child.sh", script);
-        Self::start(world, &[BULLA, "exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"])
+        let program = [&[BULLA, "exec", "-i", "hybrid.key"], &BOTH[..], &["prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"]];
+        Self::start(world, &program.concat())
     }
 
     /// Reads until this has been seen.
@@ -134,7 +135,8 @@ fn secrets_are_found_however_they_are_printed() {
 #[test]
 fn half_a_character_passes() {
     let world = world();
-    let args = ["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", "printf 'a\\303'"];
+    let args =
+        ["exec", "-i", "hybrid.key", "--only", "password", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", "printf 'a\\303'"];
     assert_eq!(world.bulla(&args).works().stdout, b"a\xc3");
     let (_, text) = Terminal::exec(&world, "printf 'a\\303'; sleep 0.05; printf '\\251!'").end();
     assert_eq!(text, "aé!");
@@ -160,7 +162,7 @@ fn job_control() {
     world.write("child.sh", "echo ready; read -r line; echo \"got $line\"; exit 5");
     world.write(
         "shell.sh",
-        "set -m; \"$BULLA\" exec -i hybrid.key prod/db=sealed.yaml -- /bin/sh child.sh; echo \"first $?\"; fg; echo \"second $?\"",
+        "set -m; \"$BULLA\" exec -i hybrid.key --only password prod/db=sealed.yaml -- /bin/sh child.sh; echo \"first $?\"; fg; echo \"second $?\"",
     );
     let mut terminal = Terminal::start(&world, &["bash", "--norc", "shell.sh"]);
     terminal.expect("ready").send("\u{1a}").expect("first 148").send("line\n").expect("second 5");
@@ -175,7 +177,13 @@ fn job_control() {
 /// `bulla exec` with pipes, around a script that says when it is ready.
 fn piped(world: &World, script: &str, flags: &[&str]) -> Child {
     let mut command = Command::new(BULLA);
-    command.args(["exec", "-i", "hybrid.key"]).args(flags).args(["prod/db=sealed.yaml", "--", "/bin/sh", "-c", script]);
+    command.args(["exec", "-i", "hybrid.key", "--only", "password"]).args(flags).args([
+        "prod/db=sealed.yaml",
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
+    ]);
     command.current_dir(world.path("")).env_remove("USER").env("HOME", world.path("")).env("TMPDIR", world.path(""));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -217,7 +225,7 @@ fn signals_are_passed_on() {
 #[test]
 fn what_was_ignored_stays_ignored() {
     let world = world();
-    let script = "trap '' HUP; exec \"$BULLA\" exec -i hybrid.key prod/db=sealed.yaml -- /bin/sh -c 'kill -HUP $$; kill -HUP $PPID; exit 4'";
+    let script = "trap '' HUP; exec \"$BULLA\" exec -i hybrid.key --only password prod/db=sealed.yaml -- /bin/sh -c 'kill -HUP $$; kill -HUP $PPID; exit 4'";
     let status =
         Command::new("/bin/sh").args(["-c", script]).current_dir(world.path("")).env_remove("USER").env("BULLA", BULLA).status();
     assert_eq!(status.unwrap().code(), Some(4));
@@ -231,6 +239,8 @@ fn what_is_left_behind_is_not_waited_for() {
         "exec",
         "-i",
         "hybrid.key",
+        "--only",
+        "password",
         "prod/db=sealed.yaml",
         "--",
         "/bin/sh",
@@ -264,7 +274,7 @@ fn output_that_nobody_reads() {
 fn much_output_is_complete() {
     let world = world();
     let script = "head -c 33554432 /dev/zero | tr '\\0' 'b'; printf '%s' \"$PASSWORD\"; head -c 33554432 /dev/zero";
-    let args = ["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", script];
+    let args = ["exec", "-i", "hybrid.key", "--only", "password", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", script];
     let output = world.bulla(&args).works().stdout;
     assert!(output.len() == 2 * 33_554_432 + 3 && output[33_554_432..].starts_with(b"***\0"), "{}", output.len());
 }

@@ -114,9 +114,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
         Secrets::new(values.chain(keys_text.iter().map(|text| text.as_bytes())))
     });
     drop(keys_text);
+    announce(args, &chosen).map_err(Error::before_the_command)?;
+    // Before there is a file to take away, and after what may have to wait for a reader.
+    let heard = child::listen().map_err(Error::before_the_command)?;
     let (command, files) = prepare(args, &chosen).map_err(Error::before_the_command)?;
     drop(chosen);
-    let ended = child::run(command, secrets.as_ref());
+    let ended = child::run(command, heard, secrets.as_ref());
     if let Some(files) = files {
         files.remove();
     }
@@ -140,6 +143,14 @@ fn is_set(name: &OsStr) -> bool {
     std::env::var_os(name).is_some()
 }
 
+/// What is said before the command runs: of what will not be redacted, and to the host.
+fn announce(args: &Args, chosen: &[Chosen]) -> Result<(), Error> {
+    if !args.no_redact {
+        warn_of_short(chosen, "redacted");
+    }
+    if args.mask { mask(chosen) } else { Ok(()) }
+}
+
 /// The command as it will be started, and the folder of its files.
 fn prepare(args: &Args, chosen: &[Chosen]) -> Result<(Command, Option<Files>), Error> {
     let mut command = Command::new(&args.command[0]);
@@ -158,12 +169,6 @@ fn prepare(args: &Args, chosen: &[Chosen]) -> Result<(Command, Option<Files>), E
             Some(files) => command.env(chosen.variable.as_str(), files.write(chosen)?),
             None => command.env(chosen.variable.as_str(), environment::value(chosen)?),
         };
-    }
-    if !args.no_redact {
-        warn_of_short(chosen, "redacted");
-    }
-    if args.mask {
-        mask(chosen)?;
     }
     // No core dump of ours, which would hold the values; the command's own are its business.
     #[cfg(target_os = "linux")]

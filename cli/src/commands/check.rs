@@ -48,6 +48,11 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
+    // One that came with the files under check would choose what is overwritten.
+    if let Some(output) = args.output.as_ref().filter(|output| output.is_symlink()) {
+        let failed = Error::new(Kind::Io, format!("cannot write the report to {}", output.display())).cause("it is a link");
+        return Err(failed.hint("remove it, or name another file; - is standard output"));
+    }
     let report = check::run(&Request {
         paths: args.paths.clone(),
         staged: args.staged,

@@ -136,7 +136,7 @@ fn the_text_is_the_owners_alone_and_goes_away() {
 fn who_is_told_to_end_takes_the_text_away_first() {
     let world = world();
     let before = world.read("db.yaml");
-    for signal in ["TERM", "HUP"] {
+    for signal in ["TERM", "HUP", "USR1", "USR2", "ALRM", "XCPU", "RTMIN"] {
         world.write("editor", "#!/bin/sh\necho \"$1\" > path.new && mv path.new path\nexec sleep 600\n");
         world.set_mode("editor", 0o755);
         let _ = fs::remove_file(world.path("path"));
@@ -153,7 +153,7 @@ fn who_is_told_to_end_takes_the_text_away_first() {
         let draft = world.read("path").trim().to_owned();
         assert!(fs::exists(&draft).unwrap());
         let kill = format!("kill -{signal} {}", bulla.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(Command::new("bash").args(["-c", &kill]).status().unwrap().success());
         assert_eq!(bulla.wait().unwrap().code(), Some(2));
         assert!(!fs::exists(&draft).unwrap());
         assert_eq!(world.read("db.yaml"), before);

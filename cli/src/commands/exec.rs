@@ -27,8 +27,10 @@ use crate::source::{SealedFileSource, Source as _};
 #[command(after_help = "\
 Examples:
   bulla exec -i ci.key shop/db=deploy/db.yaml -- ./migrate
-  bulla exec --identity-env BULLA_IDENTITY --only password=PGPASSWORD shop/db=deploy/db.yaml -- psql -f migrate.sql
-  bulla exec -i ci.key --as-files --only kubeconfig=KUBECONFIG ops/prod=access.yaml -- kubectl apply -k .
+  bulla exec --identity-env BULLA_IDENTITY --only password=PGPASSWORD \\
+    shop/db=deploy/db.yaml -- psql -f migrate.sql
+  bulla exec -i ci.key --as-files --only kubeconfig=KUBECONFIG \\
+    ops/prod=access.yaml -- kubectl apply -k .
 
 Exit codes: that of CMD, 128+n if signal n ended it; 125 if it was not started, 126 if it may not be run, 127 if it is not there")]
 pub struct Args {

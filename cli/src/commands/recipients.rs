@@ -19,7 +19,7 @@ use crate::keys;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bulla recipients --context prod > prod.recipients   the keys of a cluster, for a new file\n  \
-    bulla recipients                                    exit code 1 if a committed file differs from its cluster\n  \
+    bulla recipients                                    exit code 1 if a committed file differs\n  \
     bulla recipients prod --update                      write the file of this target\n\n\
     Compare fingerprints with the cluster's admins before you commit a changed file: whoever owns a key in it reads what is sealed next."
 )]

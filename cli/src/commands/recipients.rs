@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let Some(config) = Config::here()? else {
+    let Some(config) = Config::for_sealing()? else {
         if args.target.is_some() || args.update {
             return Err(Config::missing().hint("targets are named there; without it, this prints the recipients of --context"));
         }

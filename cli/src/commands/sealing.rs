@@ -58,7 +58,7 @@ impl SealingArgs {
             Some(context) => vec![announced_key(Some(context))?],
             None => self.recipients.read()?,
         };
-        let config = if given.is_empty() { Config::here()? } else { None };
+        let config = if given.is_empty() { Config::for_sealing()? } else { None };
         Ok(Sealer { args: self, given, config, now: Timestamp::now() })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::completions;
 use crate::check::rule::Severity;
 use crate::check::{self, Report, Request};
 use crate::error::{Error, Kind, note, plural};
@@ -30,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "REV")]
     since: Option<String>,
     /// Leave out a rule; may be repeated
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", add = completions::rules())]
     skip: Vec<String>,
     /// Leave out what this earlier report in JSON has
     #[arg(long, value_name = "FILE")]

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use bulla_keys::KeyRing;
 use bulla_shared::age::Identity;
 
+use super::completions;
 use crate::error::{Error, Kind, plural, warn};
 use crate::exec::files::{Files, Storage};
 use crate::exec::names::Variable;
@@ -35,7 +36,7 @@ Examples:
 Exit codes: that of CMD, 128+n if signal n ended it; 125 if it was not started, 126 if it may not be run, 127 if it is not there")]
 pub struct Args {
     /// What may be opened, and the sealed file it is in; may be repeated
-    #[arg(value_name = "NAMESPACE/NAME=FILE", required = true)]
+    #[arg(value_name = "NAMESPACE/NAME=FILE", required = true, add = completions::places())]
     files: Vec<Named>,
     #[command(flatten)]
     identity: identity::SourcesOfIdentities,

@@ -10,6 +10,7 @@ use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsFile};
 use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
 use jiff::Timestamp;
 
+use super::completions;
 use crate::cluster::{CONTEXT, Cluster, ContextArgs};
 use crate::config::Config;
 use crate::error::{Error, Kind, note};
@@ -25,6 +26,7 @@ use crate::keys;
 )]
 pub struct Args {
     /// Target of .bulla.yaml [default: all that have a file and a context]
+    #[arg(add = completions::targets())]
     target: Option<String>,
     /// Write the committed files as the clusters are
     #[arg(long)]

@@ -11,6 +11,7 @@ mod redact;
 
 mod check;
 mod cluster;
+mod completions;
 mod config;
 mod create;
 mod edit;

@@ -22,6 +22,7 @@ mod git;
 mod help;
 mod init;
 mod inspect;
+mod interrupted;
 mod keygen;
 mod keys;
 mod manifests;

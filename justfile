@@ -28,6 +28,10 @@ deps:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
+# The linter on this repository: silent, but for what .bulla.yaml allows
+self-check:
+    cargo run --locked --quiet -p bulla-cli -- check
+
 # Write what is generated from the sources: custom resource definitions, help and man pages
 generate:
     BULLA_UPDATE=1 cargo test --quiet -p bulla-controller --test generated

@@ -34,7 +34,8 @@ struct Manifest {
     /// Version of this form.
     #[schemars(extend("const" = 1))]
     version: u32,
-    /// Places that open values, by a name of your choice.
+    /// Places that open values, by a name of your choice. A file without any is about checking alone.
+    #[serde(default)]
     targets: BTreeMap<String, Target>,
     /// Recipients file that is added to every value; its keys are of the same kind as those of the targets.
     #[serde(default)]
@@ -124,6 +125,11 @@ impl Config {
     pub fn here() -> Result<Option<Self>, Error> {
         let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
         Self::find(&folder)
+    }
+
+    /// The configuration for the working directory, if it says anything about sealing: with targets.
+    pub fn for_sealing() -> Result<Option<Self>, Error> {
+        Ok(Self::here()?.filter(|config| !config.manifest.targets.is_empty()))
     }
 
     /// What is said where there is none and something cannot be done without.

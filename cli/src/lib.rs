@@ -42,6 +42,9 @@ use clap::Parser as _;
 /// Runs the command line `args`, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = commands::answer(&args) {
+        return code;
+    }
     let arguments = match commands::Cli::try_parse_from(&args) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use bulla_keys::KeyRing;
 use bulla_shared::age::Identity;
 
+use super::completions;
 use crate::error::{Error, Kind, plural, warn};
 use crate::exec::files::{Files, Storage};
 use crate::exec::names::Variable;
@@ -27,13 +28,15 @@ use crate::source::{SealedFileSource, Source as _};
 #[command(after_help = "\
 Examples:
   bulla exec -i ci.key --prefix DB_ shop/db=deploy/db.yaml -- ./migrate
-  bulla exec --identity-env BULLA_IDENTITY --only password=PGPASSWORD shop/db=deploy/db.yaml -- psql -f migrate.sql
-  bulla exec -i ci.key --as-files --only kubeconfig=KUBECONFIG ops/prod=access.yaml -- kubectl apply -k .
+  bulla exec --identity-env BULLA_IDENTITY --only password=PGPASSWORD \\
+    shop/db=deploy/db.yaml -- psql -f migrate.sql
+  bulla exec -i ci.key --as-files --only kubeconfig=KUBECONFIG \\
+    ops/prod=access.yaml -- kubectl apply -k .
 
 Exit codes: that of CMD, 128+n if signal n ended it; 125 if it was not started, 126 if it may not be run, 127 if it is not there")]
 pub struct Args {
     /// What may be opened, and the sealed file it is in; may be repeated
-    #[arg(value_name = "NAMESPACE/NAME=FILE", required = true)]
+    #[arg(value_name = "NAMESPACE/NAME=FILE", required = true, add = completions::places())]
     files: Vec<Named>,
     #[command(flatten)]
     identity: identity::SourcesOfIdentities,

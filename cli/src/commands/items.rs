@@ -7,6 +7,7 @@ use bulla_shared::SecretBytes;
 use bulla_shared::names::ItemName;
 use zeroize::Zeroizing;
 
+use super::completions;
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
 use crate::passphrase::ask;
@@ -15,7 +16,7 @@ use crate::passphrase::ask;
 #[derive(Debug, clap::Args)]
 pub(super) struct ValueArgs {
     /// Items whose values are asked for on a terminal; one alone is read from standard input where that is no terminal
-    #[arg(value_name = "ITEM")]
+    #[arg(value_name = "ITEM", add = completions::items())]
     items: Vec<String>,
     /// Item whose value is the content of a file, - for standard input; may be repeated
     #[arg(long, value_name = "ITEM=FILE")]

@@ -206,3 +206,26 @@ fn what_is_no_sealed_file_is_merged_by_lines() {
         .partly()
         .fails(1, "git_merge_lines");
 }
+
+#[test]
+fn submodules_and_further_working_trees_have_the_hook_too() {
+    let world = World::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let library = elsewhere.path().display().to_string();
+    git_works(&world, &["init", "-q", &library]);
+    git_works(&world, &["-C", &library, "commit", "-q", "--allow-empty", "-m", "one"]);
+    git_works(&world, &["init", "-q"]);
+    git_works(&world, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &library, "module"]);
+    git_works(&world, &["commit", "-q", "-m", "one"]);
+    git_works(&world, &["worktree", "add", "-q", "tree"]);
+    for folder in ["module", "tree"] {
+        let bulla =
+            |args: &[&str]| git_works(&world, &[&["-C", folder, "-c", &format!("alias.bulla=!{BULLA}"), "bulla"], args].concat());
+        bulla(&["git", "install"]);
+        world.write(&format!("{folder}/s.yaml"), super::harness::SECRET);
+        git_works(&world, &["-C", folder, "add", "s.yaml"]);
+        let stopped = git(&world, &["-C", folder, "commit", "-q", "-m", "plain"]);
+        assert_eq!(stopped.status.code(), Some(1), "{folder}");
+        assert!(String::from_utf8_lossy(&stopped.stderr).contains("plaintext-secret"), "{folder}");
+    }
+}

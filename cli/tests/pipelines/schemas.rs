@@ -1,4 +1,4 @@
-//! Each file is what its host takes: YAML by the host's published schema, Groovy by a Groovy parser. Both come from `PyPI` once, into the cache
+//! Each file is what its host takes: YAML by the host's published schema, Groovy by a Groovy parser. The tools come from `PyPI` once, into the cache
 //! folder.
 
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use super::scripts::example;
 
-/// A folder with both tools.
-fn tools() -> PathBuf {
+/// A folder with the tools.
+pub(super) fn tools() -> PathBuf {
     let wanted = include_str!("requirements.txt");
     let cache = env::var_os("BULLA_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("XDG_CACHE_HOME")?).join("bulla")));

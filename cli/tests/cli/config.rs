@@ -105,7 +105,7 @@ fn shown() -> Vec<(String, String)> {
         let text = || std::fs::read_to_string(root.join(name)).unwrap();
         if name.ends_with(".bulla.yaml") {
             found.push((name.to_owned(), text()));
-        } else if name.ends_with(".md") {
+        } else if Path::new(name).extension().is_some_and(|ending| ending == "md") {
             let text = text();
             let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
             let of_ours = |block: &&str| ["version: 1\n", "check:\n"].iter().any(|start| block.starts_with(start));

@@ -169,6 +169,9 @@ impl Config {
         }
         let mut globs = Vec::new();
         for (number, rule) in (1..).zip(&manifest.rules) {
+            if rule.targets.is_empty() {
+                return Err(failed(&format!("rule {number} names no target")));
+            }
             if let Some(unknown) = rule.targets.iter().find(|target| !manifest.targets.contains_key(*target)) {
                 return Err(failed(&format!("rule {number} names the unknown target {unknown}")));
             }
@@ -340,6 +343,7 @@ mod tests {
         for (from, to, cause) in [
             ("version: 1", "version: 2", "only 1 is known"),
             ("targets: [staging],", "targets: [stagin],", "rule 1 names the unknown target stagin"),
+            ("targets: [staging],", "targets: [],", "rule 1 names no target"),
             ("{recipients: prod.recipients}", "{}", "target prod has neither"),
             ("'prod/*.yaml'", "'prod/[.yaml'", "rule 2: error parsing glob"),
             ("90d", "90", "rule 2: expected days"),

@@ -181,7 +181,7 @@ pub struct Remembered {
     pub is_ready: bool,
     /// What was written last.
     pub applied: Option<Applied>,
-    /// What the status has for [`status::flags`].
+    /// What the status has of [`crate::status::flags`].
     pub flags: [Option<String>; 2],
     /// Its items.
     pub items: Box<[RememberedItem]>,

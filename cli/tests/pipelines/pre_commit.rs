@@ -11,7 +11,8 @@ fn the_framework_runs_the_hook() {
     let world = tempfile::tempdir().unwrap();
     let bin = Path::new(env!("CARGO_BIN_EXE_bulla")).parent().unwrap();
     let path =
-        env::join_paths([bin.to_owned(), tools()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap()))).unwrap();
+        env::join_paths([bin.to_owned(), tools().to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())))
+            .unwrap();
     let run = |folder: &str, line: &str| -> Output {
         let words: Vec<_> = line.split(' ').collect();
         let mut command = Command::new(words[0]);

@@ -15,7 +15,7 @@ use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::api::ApiError;
 use crate::backoff::patient;
@@ -134,35 +134,26 @@ enum Seen<K> {
     Listed(HashSet<Key>),
 }
 
-/// Follows a kind of object for ever. A list comes as a stream, one object at a time, from an API server that does that (it is the default
-/// from Kubernetes 1.34 on), else in small pages.
+/// Follows a kind of object for ever.
 async fn follow<K>(api: Api<K>, config: Config, what: &str, mut tell: impl FnMut(Seen<K>))
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut streams = true;
-    loop {
-        let config = if streams { config.clone().streaming_lists() } else { config.clone().page_size(PAGE) };
-        let mut events = pin!(patient(watcher(api.clone(), config)));
-        let mut present = HashSet::new();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => present.clear(),
-                Ok(watcher::Event::InitApply(object)) => {
-                    present.insert(Key::of(object.meta()));
-                    tell(Seen::Is(object, Lane::Backlog));
-                }
-                Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
-                Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
-                Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
-                Err(error) => match category(&error) {
-                    ApiError::Invalid if streams => {
-                        debug!(what, "the API server does not stream lists");
-                        streams = false;
-                        break;
-                    }
-                    error => warn!(what, %error, "watch interrupted, will be resumed"),
-                },
+    let mut events = pin!(patient(watcher(api, config.page_size(PAGE))));
+    let mut present = HashSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => present.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                present.insert(Key::of(object.meta()));
+                tell(Seen::Is(object, Lane::Backlog));
+            }
+            Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
+            Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
+            Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
+            Err(error) => {
+                let error = category(&error);
+                warn!(what, %error, "watch interrupted, will be resumed");
             }
         }
     }

@@ -28,6 +28,10 @@ deps:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
+# The linter on this repository: silent, but for what .bulla.yaml allows
+self-check:
+    cargo run --locked --quiet -p bulla-cli -- check
+
 # Write what is generated from the sources: custom resource definitions, help and man pages
 generate:
     BULLA_UPDATE=1 cargo test --quiet -p bulla-controller --test generated
@@ -44,6 +48,10 @@ bench-edit:
 # Rewrap a repository, offline and through a cluster, and reconcile under a flood of rewrap requests
 bench-keys:
     cargo run --release --quiet -p bulla-tests --bin bench -- keys
+
+# 1,000 to 10,000 objects, a restart over them, memory and latency, beside the API server's limit and Sealed Secrets (a quarter of an hour)
+bench-controller:
+    cargo run --release --quiet -p bulla-tests --bin bench -- controller
 
 # The controller's image and its SBOM, built and checked without a container daemon (a release build: several minutes)
 image:

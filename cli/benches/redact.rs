@@ -36,7 +36,7 @@ fn main() {
     let masked = write_log(folder, &values);
     let exec = |command: &[&str]| {
         let mut exec = Command::new(BULLA);
-        exec.args(["exec", "-i", "key", "shop/db=sealed.yaml", "--"]).args(command).current_dir(folder);
+        exec.args(["exec", "-i", "key", "--prefix", "S_", "shop/db=sealed.yaml", "--"]).args(command).current_dir(folder);
         exec
     };
     let cat = |command: &[&str]| {

@@ -34,7 +34,8 @@ struct Manifest {
     /// Version of this form.
     #[schemars(extend("const" = 1))]
     version: u32,
-    /// Places that open values, by a name of your choice.
+    /// Places that open values, by a name of your choice. A file without any is about checking alone.
+    #[serde(default)]
     targets: BTreeMap<String, Target>,
     /// Recipients file that is added to every value; its keys are of the same kind as those of the targets.
     #[serde(default)]
@@ -134,6 +135,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The configuration for the working directory, if it says anything about sealing: with targets.
+    pub fn for_sealing() -> Result<Option<Self>, Error> {
+        Ok(Self::here()?.filter(|config| !config.manifest.targets.is_empty()))
+    }
+
     /// What is said where there is none and something cannot be done without.
     #[must_use]
     pub fn missing() -> Error {
@@ -191,6 +197,9 @@ impl Config {
         }
         let mut globs = Vec::new();
         for (number, rule) in (1..).zip(&manifest.rules) {
+            if rule.targets.is_empty() {
+                return Err(failed(&format!("rule {number} names no target")));
+            }
             if let Some(unknown) = rule.targets.iter().find(|target| !manifest.targets.contains_key(*target)) {
                 return Err(failed(&format!("rule {number} names the unknown target {unknown}")));
             }
@@ -402,6 +411,7 @@ mod tests {
         for (from, to, cause) in [
             ("version: 1", "version: 2", "only 1 is known"),
             ("targets: [staging],", "targets: [stagin],", "rule 1 names the unknown target stagin"),
+            ("targets: [staging],", "targets: [],", "rule 1 names no target"),
             ("{recipients: prod.recipients}", "{}", "target prod has neither"),
             ("'prod/*.yaml'", "'prod/[.yaml'", "rule 2: error parsing glob"),
             ("90d", "90", "rule 2: expected days"),

@@ -6,13 +6,19 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::{fs, io};
+#[cfg(unix)]
+use std::{future::poll_fn, task::Poll};
 
+#[cfg(unix)]
+use signal_hook::consts::{SIGINT, SIGQUIT};
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
 use crate::files::{self, Access, Input};
+#[cfg(unix)]
+use crate::signals::ending;
 
 /// The longest text that comes back.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -114,8 +120,9 @@ fn ended(status: ExitStatus) -> String {
 #[cfg(unix)]
 struct Watch {
     runtime: tokio::runtime::Runtime,
-    ignored: [Signal; 2],
-    heeded: [Signal; 2],
+    /// Heard so that they do not end us.
+    _ignored: Vec<Signal>,
+    heeded: Vec<Signal>,
 }
 
 #[cfg(unix)]
@@ -124,25 +131,28 @@ impl Watch {
     fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
-        let ignored = [signal(SignalKind::interrupt())?, signal(SignalKind::quit())?];
-        let heeded = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+        let hear = |numbers: Vec<i32>| -> io::Result<Vec<Signal>> {
+            numbers.into_iter().map(|number| signal(SignalKind::from_raw(number))).collect()
+        };
+        let (ignored, heeded) = ending().partition(|number| [SIGINT, SIGQUIT].contains(number));
+        let (ignored, heeded) = (hear(ignored)?, hear(heeded)?);
         drop(entered);
-        Ok(Self { runtime, ignored, heeded })
+        Ok(Self { runtime, _ignored: ignored, heeded })
     }
 
     fn wait(&mut self, command: Command) -> io::Result<ExitStatus> {
-        let ([interrupt, quit], [terminate, hangup]) = (&mut self.ignored, &mut self.heeded);
+        let heeded = &mut self.heeded;
         self.runtime.block_on(async {
             let mut child = tokio::process::Command::from(command).spawn()?;
-            loop {
-                tokio::select! {
-                    status = child.wait() => return status,
-                    _ = interrupt.recv() => {}
-                    _ = quit.recv() => {}
-                    _ = terminate.recv() => child.start_kill()?,
-                    _ = hangup.recv() => child.start_kill()?,
-                }
+            let told = poll_fn(|context| {
+                let told = heeded.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+                if told { Poll::Ready(()) } else { Poll::Pending }
+            });
+            tokio::select! {
+                status = child.wait() => return status,
+                () = told => child.start_kill()?,
             }
+            child.wait().await
         })
     }
 }

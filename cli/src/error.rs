@@ -126,17 +126,25 @@ pub fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
 }
 
-/// Text that comes from files and arguments, fit for one line of a terminal: control characters and what turns the direction of
-/// writing are written as escapes, and a private key in the wrong place is left out.
+/// Text that comes from files and arguments, fit for one line of a terminal or of a pipeline's log: control characters, what is not seen and
+/// what turns the direction of writing are written as escapes, a command to the pipeline is broken, and a private key in the wrong place is
+/// left out.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut output = String::with_capacity(text.len());
     for c in without_identities(text).chars() {
-        let strange = c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let unseen =
+            matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
         // Writing to memory does not fail.
-        let _ = if strange { write!(output, "{}", c.escape_default()) } else { output.write_char(c) };
+        let _ = if unseen || c.is_control() { write!(output, "{}", c.escape_default()) } else { output.write_char(c) };
     }
-    output
+    without_commands(&output)
+}
+
+/// Azure DevOps and GitHub Actions act on `##vso[` and `##[` wherever they stand in what a step prints, and on `::` at the start of a line.
+fn without_commands(text: &str) -> String {
+    let text = text.replace("##vso[", "#\\u{23}vso[").replace("##[", "#\\u{23}[");
+    if text.trim_start().starts_with("::") { text.replacen("::", ":\\u{3a}", 1) } else { text }
 }
 
 /// The text with each `AGE-SECRET-KEY-…`, in either case, replaced.
@@ -162,7 +170,15 @@ mod tests {
     #[test]
     fn nothing_that_moves_a_cursor_or_opens_a_value_is_printed() {
         assert_eq!(printable("a\u{1b}[2J\nb\u{9b}\u{202e}é"), "a\\u{1b}[2J\\nb\\u{9b}\\u{202e}é");
+        assert_eq!(printable("a\u{200b}\u{ad}"), "a\\u{200b}\\u{ad}");
         let text = "read /keys/AGE-SECRET-KEY-PQ-1QQQ/x or 'age-secret-key-1qqq'";
         assert_eq!(printable(text), "read /keys/(a private key)/x or '(a private key)'");
+    }
+
+    #[test]
+    fn a_pipeline_is_told_nothing() {
+        assert_eq!(printable("a ##vso[task.x]##[y] # ## b"), "a #\\u{23}vso[task.x]#\\u{23}[y] # ## b");
+        assert_eq!(printable(" ::error::x::"), " :\\u{3a}error::x::");
+        assert_eq!(printable("a::b #[c]"), "a::b #[c]");
     }
 }

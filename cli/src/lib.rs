@@ -4,7 +4,7 @@
 //! values, [`keys`] reads recipients and identities, [`passphrase`] asks for what must not be shown, [`config`] finds the rule for a file,
 //! [`cluster`] asks the API server, [`opened`] opens, [`sealed_file`] edits values in place, [`editor`] shows a text to its user, [`target`] says
 //! which keys values should be under, [`json`], [`yaml`] and [`diff`] write, [`check`] finds what is wrong and [`report`] says it, [`walk`] and
-//! [`files`] find, read and write, [`error`] is how it ends when it goes wrong.
+//! [`files`] find, read and write, [`signals`] are heard by whoever has plaintext to take away, [`error`] is how it ends when it goes wrong.
 
 pub mod check;
 pub mod cluster;
@@ -27,6 +27,8 @@ pub mod plain;
 pub mod redact;
 pub mod report;
 pub mod sealed_file;
+#[cfg(unix)]
+pub mod signals;
 pub mod source;
 pub mod target;
 pub mod walk;
@@ -40,6 +42,9 @@ use clap::Parser as _;
 /// Runs the command line `args`, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = commands::answer(&args) {
+        return code;
+    }
     let arguments = match commands::Cli::try_parse_from(&args) {
         Ok(arguments) => arguments,
         Err(error) => {

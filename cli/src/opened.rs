@@ -3,7 +3,7 @@
 use bulla_keys::KeyRing;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::names::{Namespace, ObjectName};
-use bulla_shared::opening::{AllowedTypes, ItemError, ItemReport, Refusal, open};
+use bulla_shared::opening::{AllowedTypes, ItemError, ItemReport, Opened, Refusal, open};
 use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_shared::sealed::SealedError;
 
@@ -22,7 +22,7 @@ pub fn open_at(
     let SealedDocument { place, sealed } = document;
     let types = AllowedTypes::with(type_of(sealed));
     let opening = open(namespace, name, &sealed.spec, keys, &types);
-    opening.secret.map_err(|refusal| {
+    opening.secret.map(Opened::render).map_err(|refusal| {
         let mut error = Error::new(Kind::Keys, format!("cannot unseal {}", input.name())).cause(format!("{place}: {refusal}"));
         for item in &opening.items {
             if let Err(cause) = &item.result {

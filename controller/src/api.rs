@@ -10,12 +10,14 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Builder;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::Client;
 use kube::client::Body;
 use kube::core::PartialObjectMeta;
+use kube::runtime::events::{Event, EventType, Recorder};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditKey};
@@ -62,6 +64,12 @@ pub enum ApiError {
     /// No answer, or none that can be read.
     #[error("no usable answer from the API server")]
     Transport,
+    /// Nothing was opened or asked for, since this replica does not hold the lease at this moment.
+    #[error("this replica does not hold the lease")]
+    NotLeading,
+    /// Nothing was asked for, since it could not be recorded.
+    #[error("the audit trail cannot be written")]
+    Unrecorded,
 }
 
 impl ApiError {
@@ -69,7 +77,7 @@ impl ApiError {
     #[must_use]
     pub fn is_transient(self) -> bool {
         match self {
-            Self::Transport | Self::Conflict | Self::Terminating => true,
+            Self::Transport | Self::Conflict | Self::Terminating | Self::NotLeading | Self::Unrecorded => true,
             Self::Code(code) => code == 429 || code >= 500,
             Self::NotFound | Self::Forbidden | Self::Invalid => false,
         }
@@ -90,6 +98,8 @@ impl ApiError {
             Self::Code(code) if code >= 500 => "Server",
             Self::Code(_) => "Other",
             Self::Transport => "Transport",
+            Self::NotLeading => "NotLeading",
+            Self::Unrecorded => "Unrecorded",
         }
     }
 }
@@ -120,6 +130,18 @@ impl ApiError {
 pub async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
     let answer = tokio::time::timeout(PATIENCE, request).await.map_err(|_| ApiError::Transport)?;
     answer.map_err(|error| ApiError::from(&error))
+}
+
+/// Records an event. One that cannot be recorded is only logged: all that matters stands in a status.
+///
+/// # RBAC: `events: create, patch`
+pub async fn publish(recorder: &Recorder, about: &ObjectReference, type_: EventType, (action, reason): (&str, &str), note: &str) {
+    let (action, reason, note) = (action.to_owned(), reason.to_owned(), Some(note.to_owned()));
+    let event = Event { type_, reason, note, action, secondary: None };
+    if let Err(error) = in_time(recorder.publish(&event, about)).await {
+        let [namespace, name] = [&about.namespace, &about.name].map(Option::as_deref);
+        warn!(namespace, name, %error, "event not recorded");
+    }
 }
 
 /// Metadata of one Secret, or none.

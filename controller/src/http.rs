@@ -83,8 +83,10 @@ impl Endpoint {
         }
         match request.uri().path() {
             "/healthz" => text(StatusCode::OK, "ok\n"),
-            "/readyz" if self.reconciler.listed.load(Ordering::Acquire) => text(StatusCode::OK, "ok\n"),
-            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "the lists of SealedSecrets and Secrets are not complete yet\n"),
+            "/readyz" => match self.not_ready() {
+                None => text(StatusCode::OK, "ok\n"),
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+            },
             "/metrics" => {
                 let mut answer = text(StatusCode::OK, self.metrics());
                 answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(METRICS_TYPE));
@@ -94,14 +96,23 @@ impl Endpoint {
         }
     }
 
+    fn not_ready(&self) -> Option<String> {
+        if !self.reconciler.listed.load(Ordering::Acquire) {
+            return Some("the lists of SealedSecrets and Secrets are not complete yet".to_owned());
+        }
+        let elsewhere = self.reconciler.elsewhere();
+        elsewhere.map(|other| format!("the sealing keys belong to the installation in namespace {other}; this one stands aside"))
+    }
+
     fn metrics(&self) -> String {
         let reconciler = &self.reconciler;
         let ring = reconciler.keys();
         let heads = reconciler.index.lock();
         reconciler.metrics.text(View {
-            heads: Box::new(heads.sealed.values()),
+            heads: Box::new(heads.sealed.iter()),
             ring: &ring,
             queued: reconciler.queue.len(),
+            works: reconciler.complete.load(Ordering::Acquire),
             leads: self.leadership.holds(),
             audit_lines: self.trail.as_ref().map_or(0, |trail| trail.lines()),
             names: self.names,

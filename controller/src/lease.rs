@@ -4,7 +4,7 @@
 //! being right, only for being alone; docs/high-availability.md says what is guaranteed. It is read and written through a client of its
 //! own, whose requests the gate of [`crate::client`] never holds up.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,20 +32,20 @@ impl Leadership {
     /// Whether a write may be sent now.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.deadline().is_some_and(|deadline| Instant::now() < deadline)
+        self.lock().is_some_and(|deadline| Instant::now() < deadline)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        *self.0.lock().expect("no code panics while it holds the deadline")
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().expect("no code panics while it holds the deadline")
     }
 
     /// Extends it after a write that was sent at `sent`: a standby counts from when it saw that write, which is later, and for longer.
-    fn extend(&self, sent: Instant, duration: Duration) {
-        *self.0.lock().expect("no code panics while it holds the deadline") = Some(sent + duration * 2 / 3);
+    pub(crate) fn extend(&self, sent: Instant, duration: Duration) {
+        *self.lock() = Some(sent + duration * 2 / 3);
     }
 
     fn end(&self) {
-        *self.0.lock().expect("no code panics while it holds the deadline") = None;
+        *self.lock() = None;
     }
 }
 
@@ -124,7 +124,7 @@ impl Election {
         let checkpoint = begun.as_ref().map(|(_, begun)| begun.checkpoint.clone());
         let taken = self.write(lease, true, checkpoint).await?;
         if let Some((trail, begun)) = begun {
-            trail.commit(begun);
+            trail.commit(begun).map_err(|_| ApiError::Unrecorded)?;
         }
         self.leadership.extend(sent, self.duration);
         info!("this replica holds the lease");

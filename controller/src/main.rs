@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    bulla_controller::main(&bulla_controller::Options::parse())
+    match bulla_controller::Options::of_process() {
+        Ok(options) => bulla_controller::main(&options),
+        Err(code) => code,
+    }
 }

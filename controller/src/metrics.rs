@@ -8,11 +8,9 @@ use std::time::Duration;
 use bulla_keys::KeyRing;
 use bulla_keys::ring::Duty;
 use bulla_shared::age::Algorithm;
-use bulla_shared::resources::sealed_secret::ItemStatus;
+use bulla_shared::binding::KeyId;
 use bulla_shared::resources::sealing_key::SealingKey;
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -20,7 +18,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::index::SealedHead;
+use crate::index::{Key, Remembered, RememberedItem, State};
 
 /// One label and its value.
 type Label = [(&'static str, String); 1];
@@ -48,11 +46,13 @@ struct Keys {
 /// Everything that gauges are computed from.
 pub struct View<'a> {
     /// The heads of all objects.
-    pub heads: Box<dyn Iterator<Item = &'a SealedHead> + 'a>,
+    pub heads: Box<dyn Iterator<Item = (&'a Key, &'a Remembered)> + 'a>,
     /// The keys.
     pub ring: &'a KeyRing,
     /// Objects that wait for a worker.
     pub queued: usize,
+    /// Whether this replica works: one that stands by has no keys and does not empty its queue.
+    pub works: bool,
     /// Whether this replica writes.
     pub leads: bool,
     /// Lines of the audit trail so far.
@@ -148,40 +148,37 @@ impl Metrics {
 /// What is counted over all objects.
 #[derive(Default)]
 struct Counts {
-    objects: HashMap<&'static str, i64>,
-    key_items: HashMap<String, i64>,
+    objects: HashMap<State, i64>,
+    key_items: HashMap<KeyId, i64>,
     stale: i64,
     compromised: i64,
     due: i64,
-    earliest: HashMap<&'static str, Date>,
+    earliest: HashMap<&'static str, Timestamp>,
 }
 
 fn gauges(view: View<'_>, keys: &Keys) -> Registry {
     let mut registry = Registry::with_prefix("bulla");
-    let today = view.now.to_zoned(TimeZone::UTC).date();
-    let newest: HashSet<String> = [Algorithm::Hybrid, Algorithm::X25519]
+    let newest: HashSet<KeyId> = [Algorithm::Hybrid, Algorithm::X25519]
         .into_iter()
-        .filter_map(|algorithm| view.ring.sealing(algorithm, view.now).map(|key| key.fingerprint().id().to_string()))
+        .filter_map(|algorithm| view.ring.sealing(algorithm, view.now).map(|key| key.fingerprint().id()))
         .collect();
-    let compromised: HashSet<String> = view
+    let compromised: HashSet<KeyId> = view
         .ring
         .duties()
         .into_iter()
         .filter(|(_, duty)| matches!(duty, Duty::Compromised(_)))
-        .map(|(fingerprint, _)| fingerprint.id().to_string())
+        .map(|(fingerprint, _)| fingerprint.id())
         .collect();
     let mut counts = Counts::default();
     let ready = Family::<[(&'static str, String); 2], Gauge>::default();
-    for head in view.heads {
-        let state = state(head);
-        *counts.objects.entry(state).or_default() += 1;
+    for (key, head) in view.heads {
+        *counts.objects.entry(head.state).or_default() += 1;
         if view.names {
-            let name = |text: &Option<String>| text.clone().unwrap_or_default();
-            let labels = [("namespace", name(&head.metadata.namespace)), ("name", name(&head.metadata.name))];
-            ready.get_or_create(&labels).set((state == "ready").into());
+            let labels = [("namespace", key.namespace.clone()), ("name", key.name.clone())];
+            ready.get_or_create(&labels).set((head.state == State::Ready).into());
         }
-        for item in &head.status.items {
-            counts.item(item, &newest, &compromised, today);
+        for item in &head.items {
+            counts.item(item, &newest, &compromised, view.now);
         }
     }
     // All states are always there: an alert on one that is missing would never fire.
@@ -192,16 +189,16 @@ fn gauges(view: View<'_>, keys: &Keys) -> Registry {
         }
         family
     };
-    let objects = counts.objects.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect();
+    let objects = counts.objects.iter().map(|(state, count)| (word(*state).to_owned(), *count)).collect();
+    let key_items = counts.key_items.iter().map(|(key, count)| (key.to_string(), *count)).collect();
     let states = ["ready", "reconciling", "stalled", "suspended"];
     registry.register("sealed_secrets", "SealedSecrets by state", by("state", &states, &objects));
     let states = ["Active", "DecryptOnly", "Retired", "Compromised"];
     registry.register("sealing_keys", "SealingKeys by effective state", by("state", &states, &keys.by_state));
-    registry.register("sealing_key_items", "Items that each key opens", by("key", &[], &counts.key_items));
+    registry.register("sealing_key_items", "Items that each key opens", by("key", &[], &key_items));
     let rotate_by = Family::<Label, Gauge>::default();
     for (state, date) in &counts.earliest {
-        let midnight = date.to_zoned(TimeZone::UTC).map_or(0, |time| time.timestamp().as_second());
-        rotate_by.get_or_create(&[("state", (*state).to_owned())]).set(midnight);
+        rotate_by.get_or_create(&[("state", (*state).to_owned())]).set(date.as_second());
     }
     registry.register_with_unit(
         "rotate_by_timestamp",
@@ -211,9 +208,9 @@ fn gauges(view: View<'_>, keys: &Keys) -> Registry {
     );
     let mut gauge = |name: &str, help: &str, value: i64| registry.register(name, help, ConstGauge::new(value));
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    gauge("queue_depth", "SealedSecrets that wait for a worker", count(view.queued));
+    gauge("queue_depth", "SealedSecrets that wait for a worker", if view.works { count(view.queued) } else { 0 });
     gauge("malformed_sealing_keys", "Secrets that should hold a private key and hold none", count(keys.malformed));
-    gauge("stale_items", "Items that are not under the newest key", counts.stale);
+    gauge("stale_items", "Items that are not under the newest key", if view.works { counts.stale } else { 0 });
     gauge("compromised_items", "Items under a compromised key", counts.compromised);
     gauge("rotation_due_items", "Items whose rotate-by date has come", counts.due);
     gauge("leader", "Whether this replica writes", view.leads.into());
@@ -240,34 +237,26 @@ fn gauges(view: View<'_>, keys: &Keys) -> Registry {
 }
 
 impl Counts {
-    fn item(&mut self, item: &ItemStatus, newest: &HashSet<String>, compromised: &HashSet<String>, today: Date) {
-        if let Some(key) = &item.key_id {
-            *self.key_items.entry(key.clone()).or_default() += 1;
-            self.stale += i64::from(!newest.contains(key));
+    fn item(&mut self, item: &RememberedItem, newest: &HashSet<KeyId>, compromised: &HashSet<KeyId>, now: Timestamp) {
+        if let Some(key) = item.opened_by {
+            *self.key_items.entry(key).or_default() += 1;
+            self.stale += i64::from(!newest.contains(&key));
         }
-        let mut ids = item.key_id.iter().chain(&item.sealed_to);
-        self.compromised += i64::from(ids.any(|id| compromised.contains(id)));
-        let Some(date) = item.rotate_by.as_ref().and_then(|text| text.parse::<Date>().ok()) else { return };
-        let state = if date <= today { "due" } else { "upcoming" };
+        self.compromised += i64::from(item.keys().any(|id| compromised.contains(id)));
+        let Some(date) = item.rotate_by else { return };
+        let state = if date <= now { "due" } else { "upcoming" };
         self.due += i64::from(state == "due");
         let earliest = self.earliest.entry(state).or_insert(date);
         *earliest = date.min(*earliest);
     }
 }
 
-fn state(head: &SealedHead) -> &'static str {
-    let has = |type_: &str| head.status.conditions.iter().find(|condition| condition.r#type == type_);
-    let is_true = |type_: &str| has(type_).is_some_and(|condition| condition.status == "True");
-    if head.status.observed_generation != head.metadata.generation {
-        "reconciling"
-    } else if has("Ready").is_some_and(|condition| condition.reason == "Suspended") {
-        "suspended"
-    } else if is_true("Ready") {
-        "ready"
-    } else if is_true("Stalled") {
-        "stalled"
-    } else {
-        "reconciling"
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ready => "ready",
+        State::Reconciling => "reconciling",
+        State::Stalled => "stalled",
+        State::Suspended => "suspended",
     }
 }
 
@@ -279,9 +268,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::index::SealedHead;
 
-    fn head(status: &serde_json::Value) -> SealedHead {
-        serde_json::from_value(json!({"metadata": {"name": "a", "namespace": "n", "generation": 2}, "status": status})).unwrap()
+    fn head(status: &serde_json::Value) -> Remembered {
+        let head: SealedHead = serde_json::from_value(json!({"metadata": {"generation": 2}, "status": status})).unwrap();
+        Remembered::from(&head)
     }
 
     fn condition(type_: &str, status: &str, reason: &str) -> serde_json::Value {
@@ -316,16 +307,18 @@ mod tests {
             "status": {"state": "Active", "created": "2026-11-25T08:00:00Z"},
         });
         metrics.saw_keys(&[serde_json::from_value(key).unwrap()], 0);
-        let view = |names| View {
-            heads: Box::new(heads.iter()),
+        let key = Key { namespace: "n".to_owned(), name: "a".to_owned() };
+        let view = |names, works| View {
+            heads: Box::new(heads.iter().map(|head| (&key, head))),
             ring: &ring,
             queued: 7,
+            works,
             leads: true,
             audit_lines: 9,
             names,
             now: "2026-11-25T08:00:00Z".parse().unwrap(),
         };
-        let text = metrics.text(view(false));
+        let text = metrics.text(view(false, true));
         let new_key = format!("sealing_key_items{{key=\"{}\"}} 8", ids[1]);
         for line in [
             "sealed_secrets{state=\"ready\"} 1",
@@ -346,6 +339,8 @@ mod tests {
         ] {
             assert!(text.contains(&format!("\nbulla_{line}\n")), "{line} in {text}");
         }
+        let standby = metrics.text(view(false, false));
+        assert!(standby.contains("\nbulla_queue_depth 0\n") && standby.contains("\nbulla_stale_items 0\n"));
         // Those of the documentation, each with its type.
         let documented: BTreeSet<String> = include_str!("../../docs/metrics.md")
             .lines()
@@ -356,6 +351,6 @@ mod tests {
         let served = served.map(|(name, type_)| format!("{name}{} {type_}", if type_ == "counter" { "_total" } else { "" }));
         assert_eq!(served.collect::<BTreeSet<_>>(), documented);
         assert!(text.ends_with("# EOF\n") && !text.contains("namespace="));
-        assert!(metrics.text(view(true)).contains("bulla_sealed_secret_ready{namespace=\"n\",name=\"a\"}"));
+        assert!(metrics.text(view(true, true)).contains("bulla_sealed_secret_ready{namespace=\"n\",name=\"a\"}"));
     }
 }

@@ -1,11 +1,16 @@
 //! Command line of the controller.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bulla_keys::rotation::Policy;
+use bulla_shared::convert::is_minting;
+use bulla_shared::names::Namespace;
 use bulla_shared::opening::AllowedTypes;
 use bulla_shared::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -23,19 +28,19 @@ pub struct Options {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Namespace in which private keys are kept
-    #[arg(long, env = "POD_NAMESPACE", default_value = "bulla-system")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "bulla-system", value_parser = namespace)]
     pub namespace: String,
     /// Context of the kubeconfig to use; in a pod, the pod's own ServiceAccount is used without it
     #[arg(long)]
     pub context: Option<String>,
     /// How many objects are reconciled at once [default: twice the cores, 4 to 16]
-    #[arg(long)]
-    pub workers: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
     /// A further Secret type that may be made; may be repeated
-    #[arg(long = "allow-type", value_name = "TYPE")]
+    #[arg(long = "allow-type", value_name = "TYPE", value_parser = secret_type)]
     pub allow_types: Vec<String>,
     /// A namespace to serve, instead of all; may be repeated
-    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE", value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
     /// A label for every Secret that is made, unless its template has it; may be repeated
     #[arg(long = "default-label", value_name = "KEY=VALUE", value_parser = label)]
@@ -99,10 +104,11 @@ pub enum AuditLog {
 }
 
 impl std::str::FromStr for AuditLog {
-    type Err = std::convert::Infallible;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
+            "" => return Err("expected -, off or a file"),
             "off" => Self::Off,
             "-" => Self::Stdout,
             path => Self::File(path.into()),
@@ -132,7 +138,48 @@ pub enum LogFormat {
     Json,
 }
 
+/// Exit code of a command line, or an environment, that cannot be meant.
+const USAGE: u8 = 2;
+
+/// Says in one line what cannot be meant, whatever the form of the log: it has not been read then.
+pub(crate) fn refuse(what: impl Display) -> ExitCode {
+    let line = what.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    // Nothing is left to be told to whoever does not listen.
+    drop(std::io::stderr().write_all(format!("error: {line}\n").as_bytes()));
+    ExitCode::from(USAGE)
+}
+
 impl Options {
+    /// The options of this process, from its command line and environment; else what to end with, once it has been told why.
+    pub fn of_process() -> Result<Self, ExitCode> {
+        let options = Self::try_parse().map_err(|error| {
+            if !error.use_stderr() {
+                drop(error.print());
+                return ExitCode::SUCCESS;
+            }
+            let text = error.to_string();
+            let what = text.split("\n\nUsage:").next().unwrap_or_default().split("\n\nFor more").next().unwrap_or_default();
+            refuse(format!("{}; see --help", what.trim_start_matches("error: ")))
+        })?;
+        options.contradiction().map_or(Ok(options), |what| Err(refuse(what)))
+    }
+
+    /// What cannot be meant together.
+    fn contradiction(&self) -> Option<String> {
+        if !self.generate_keys && self.key_renew_period.is_some() {
+            return Some("--key-renew-period asks for keys to be made, and --generate-keys=false for none".to_owned());
+        }
+        if self.watch_namespaces.contains(&self.namespace) {
+            return Some(format!("--watch-namespace={} has the private keys: no SealedSecret is opened there", self.namespace));
+        }
+        let twice = |flag: &str, pairs: &[(String, String)]| {
+            let mut seen = BTreeMap::new();
+            let twice = pairs.iter().find(|(key, value)| seen.insert(key, value).is_some_and(|before| before != value));
+            twice.map(|(key, _)| format!("{flag} gives {key} two values"))
+        };
+        twice("--default-label", &self.default_labels).or_else(|| twice("--default-annotation", &self.default_annotations))
+    }
+
     /// The Secret types that are made.
     #[must_use]
     pub fn allowed_types(&self) -> AllowedTypes {
@@ -162,8 +209,23 @@ impl Options {
     /// The number of workers in effect.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.workers.unwrap_or_else(|| (2 * std::thread::available_parallelism().map_or(2, usize::from)).clamp(4, 16)).max(1)
+        self.workers.map_or_else(|| (2 * std::thread::available_parallelism().map_or(2, usize::from)).clamp(4, 16), usize::from)
     }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    text.parse::<Namespace>().map(|namespace| namespace.to_string()).map_err(|error| error.to_string())
+}
+
+fn secret_type(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if text.is_empty() || text.len() > 253 || !text.bytes().all(is_plain) {
+        return Err("expected a type of Secrets, such as example.com/other".to_owned());
+    }
+    if is_minting(text) {
+        return Err("the cluster acts on Secrets of this type: they are never made".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A label as the API server takes it: what it refuses later would stall every object.

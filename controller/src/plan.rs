@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest;
 use bulla_shared::convert::PlainSecret;
+use bulla_shared::names::ItemName;
 use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{Applied, CreationPolicy, SealedSecret};
 use bulla_shared::resources::{
-    ADOPT, API_VERSION, MERGE, MERGE_ANNOTATION, OWNED, RESERVED_PREFIX, SECRET_LABEL, SOURCE_ANNOTATION,
+    ADOPT, API_VERSION, MERGE, MERGE_ANNOTATION, MERGED_ANNOTATION, OWNED, RESERVED_PREFIX, SECRET_LABEL, SOURCE_ANNOTATION,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
-use crate::index::{SealedHead, SecretHead};
+use crate::index::{Remembered, SecretHead, SecretVersion};
 use crate::status::{CONSENT_REMOVED, FOREIGN};
 
 /// Annotation on Secrets that we made immutable: their data cannot be compared, so they are never written again.
@@ -54,20 +55,20 @@ impl Defaults {
 
 /// Whether nothing has to be done: the last status is about this generation, and the Secret is the one it tells of.
 #[must_use]
-pub fn is_applied(head: &SealedHead, secret: Option<&SecretHead>, config_hash: &str) -> bool {
-    let (Some(secret), Some(applied)) = (secret, &head.status.applied) else { return false };
-    head.is_ready()
-        && head.metadata.generation == head.status.observed_generation
-        && *applied == applied_to(&head.metadata, secret, config_hash)
+pub fn is_applied(sealed: &Remembered, secret: Option<&SecretVersion>, config_hash: &str) -> bool {
+    let (Some(secret), Some(applied)) = (secret, &sealed.applied) else { return false };
+    sealed.is_ready
+        && sealed.generation == sealed.observed_generation
+        && *applied == applied_to(sealed.generation, secret, config_hash)
 }
 
 /// What the status says was written.
 #[must_use]
-pub fn applied_to(sealed: &ObjectMeta, secret: &SecretHead, config_hash: &str) -> Applied {
+pub fn applied_to(generation: Option<i64>, secret: &SecretVersion, config_hash: &str) -> Applied {
     Applied {
-        generation: sealed.generation.unwrap_or_default(),
-        secret_uid: secret.uid.clone().unwrap_or_default(),
-        secret_resource_version: secret.resource_version.clone().unwrap_or_default(),
+        generation: generation.unwrap_or_default(),
+        secret_uid: secret.uid.clone(),
+        secret_resource_version: secret.resource_version.clone(),
         config_hash: config_hash.to_owned(),
     }
 }
@@ -167,15 +168,16 @@ fn consented(secret: &SecretHead) -> BTreeSet<String> {
     named.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// The metadata that a merge is sent with: the source moves the resource version with each generation.
+/// The metadata that a merge of `items` is sent with: the source moves the resource version with each generation.
 #[must_use]
-pub fn merge_metadata(sealed: &SealedSecret, existing: &SecretHead) -> Value {
+pub fn merge_metadata<'a>(sealed: &SealedSecret, existing: &SecretHead, items: impl Iterator<Item = &'a ItemName>) -> Value {
+    let merged: Vec<&str> = items.map(ItemName::as_str).collect();
     json!({
         "name": existing.name,
         "namespace": existing.namespace,
         "uid": existing.uid,
         "resourceVersion": existing.resource_version,
-        "annotations": {SOURCE_ANNOTATION: source(&sealed.metadata)},
+        "annotations": {SOURCE_ANNOTATION: source(&sealed.metadata), MERGED_ANNOTATION: merged.join(",")},
     })
 }
 
@@ -261,6 +263,7 @@ mod tests {
     use bulla_shared::resources::sealed_secret::SealedSecretStatus;
 
     use super::*;
+    use crate::index::SealedHead;
 
     fn sealed() -> SealedSecret {
         serde_json::from_value(json!({
@@ -359,21 +362,27 @@ mod tests {
 
     #[test]
     fn skip_needs_everything_equal() {
-        let seen = secret(&owner("u1", "SealedSecret"));
-        let mut head = SealedHead { metadata: sealed().metadata, ..SealedHead::default() };
-        head.status.observed_generation = Some(3);
-        head.status.applied = Some(applied_to(&head.metadata, &seen, "c"));
-        let ready = json!({"type": "Ready", "status": "True", "reason": "r", "message": "", "lastTransitionTime": ""});
-        assert!(!is_applied(&head, Some(&seen), "c"), "not Ready");
-        head.status.conditions = vec![serde_json::from_value(ready).unwrap()];
-        assert!(is_applied(&head, Some(&seen), "c"));
-        assert!(!is_applied(&head, None, "c"));
-        assert!(!is_applied(&head, Some(&seen), "d"));
-        let mut moved = seen.clone();
-        moved.resource_version = Some("8".to_owned());
-        assert!(!is_applied(&head, Some(&moved), "c"));
-        head.metadata.generation = Some(4);
-        assert!(!is_applied(&head, Some(&seen), "c"));
+        let seen = SecretVersion::from(&secret(&owner("u1", "SealedSecret")));
+        let status = |ready: &str| {
+            json!({
+                "observedGeneration": 3,
+                "conditions": [{"type": "Ready", "status": ready, "reason": "r", "message": "", "lastTransitionTime": ""}],
+                "applied": applied_to(Some(3), &seen, "c"),
+            })
+        };
+        let head = |status: &Value| {
+            let head: SealedHead = serde_json::from_value(json!({"metadata": {"generation": 3}, "status": status})).unwrap();
+            Remembered::from(&head)
+        };
+        assert!(!is_applied(&head(&status("False")), Some(&seen), "c"), "not Ready");
+        let mut sealed = head(&status("True"));
+        assert!(is_applied(&sealed, Some(&seen), "c"));
+        assert!(!is_applied(&sealed, None, "c"));
+        assert!(!is_applied(&sealed, Some(&seen), "d"));
+        let moved = SecretVersion { resource_version: "8".to_owned(), ..seen.clone() };
+        assert!(!is_applied(&sealed, Some(&moved), "c"));
+        sealed.generation = Some(4);
+        assert!(!is_applied(&sealed, Some(&seen), "c"));
     }
 
     #[test]

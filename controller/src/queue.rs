@@ -1,4 +1,6 @@
-//! The work queue: each key once, never two workers on one key, delayed retries, waiting workers woken.
+//! The work queue: each key once, never two workers on one key, news before the backlog, delayed retries, waiting workers woken.
+//!
+//! It holds each key at most once in a lane, so that it is never larger than the index of what there is.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
@@ -9,6 +11,18 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// So many pieces of news are handed out for each one of the backlog, which therefore gets on whatever floods in.
+const NEWS_FIRST: u32 = 8;
+
+/// How long a key may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Among many that are all looked at again: after a start, for a new key.
+    Backlog,
+    /// Somebody has just changed it, and may be watching.
+    News,
+}
+
 /// A queue of keys. A key that is added while a worker has it is handed out again after that worker is done.
 #[derive(Debug)]
 pub struct Queue<K> {
@@ -18,27 +32,33 @@ pub struct Queue<K> {
 
 #[derive(Debug)]
 struct State<K> {
-    ready: VecDeque<K>,
-    queued: HashSet<K>,
+    news: VecDeque<K>,
+    backlog: VecDeque<K>,
+    /// Where each waiting key counts. One that has become news stands in the backlog too, and is passed over there.
+    queued: HashMap<K, Lane>,
+    /// How many pieces of news were handed out since the last one of the backlog.
+    passed: u32,
     delayed: BinaryHeap<Reverse<(Instant, u64)>>,
     /// Key and due time by ticket; a key has at most one ticket that counts, the earliest.
     tickets: HashMap<u64, K>,
     due: HashMap<K, (Instant, u64)>,
     working: HashSet<K>,
-    again: HashSet<K>,
+    again: HashMap<K, Lane>,
     next_ticket: u64,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
         let state = State {
-            ready: VecDeque::new(),
-            queued: HashSet::new(),
+            news: VecDeque::new(),
+            backlog: VecDeque::new(),
+            queued: HashMap::new(),
+            passed: 0,
             delayed: BinaryHeap::new(),
             tickets: HashMap::new(),
             due: HashMap::new(),
             working: HashSet::new(),
-            again: HashSet::new(),
+            again: HashMap::new(),
             next_ticket: 0,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
@@ -47,12 +67,12 @@ impl<K> Default for Queue<K> {
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// Adds a key now.
-    pub fn add(&self, key: K) {
+    pub fn add(&self, key: K, lane: Lane) {
         let mut state = self.lock();
         if let Some((_, ticket)) = state.due.remove(&key) {
             state.tickets.remove(&ticket);
         }
-        state.make_ready(key);
+        state.make_ready(key, lane);
         drop(state);
         self.changed.notify_one();
     }
@@ -80,7 +100,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// How many keys wait for a worker.
     pub fn len(&self) -> usize {
-        self.lock().ready.len()
+        self.lock().queued.len()
     }
 
     /// Whether none waits.
@@ -109,8 +129,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn done(&self, key: &K) {
         let mut state = self.lock();
         state.working.remove(key);
-        if let Some(key) = state.again.take(key) {
-            state.make_ready(key);
+        if let Some((key, lane)) = state.again.remove_entry(key) {
+            state.make_ready(key, lane);
             drop(state);
             self.changed.notify_one();
         }
@@ -122,11 +142,19 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
-    fn make_ready(&mut self, key: K) {
+    fn make_ready(&mut self, key: K, lane: Lane) {
         if self.working.contains(&key) {
-            self.again.insert(key);
-        } else if self.queued.insert(key.clone()) {
-            self.ready.push_back(key);
+            let again = self.again.entry(key).or_insert(lane);
+            *again = lane.max(*again);
+            return;
+        }
+        if self.queued.get(&key).is_some_and(|waits| *waits >= lane) {
+            return;
+        }
+        self.queued.insert(key.clone(), lane);
+        match lane {
+            Lane::News => self.news.push_back(key),
+            Lane::Backlog => self.backlog.push_back(key),
         }
     }
 
@@ -139,15 +167,31 @@ impl<K: Clone + Eq + Hash> State<K> {
             self.delayed.pop();
             if let Some(key) = self.tickets.remove(&ticket) {
                 self.due.remove(&key);
-                self.make_ready(key);
+                self.make_ready(key, Lane::Backlog);
             }
         }
-        let Some(key) = self.ready.pop_front() else {
+        let Some(key) = self.pop() else {
             return (None, self.delayed.peek().map(|Reverse((due, _))| *due));
         };
         self.queued.remove(&key);
         self.working.insert(key.clone());
         (Some(key), None)
+    }
+
+    fn pop(&mut self) -> Option<K> {
+        if self.passed < NEWS_FIRST
+            && let Some(key) = self.news.pop_front()
+        {
+            self.passed += 1;
+            return Some(key);
+        }
+        self.passed = 0;
+        while let Some(key) = self.backlog.pop_front() {
+            if self.queued.get(&key) == Some(&Lane::Backlog) {
+                return Some(key);
+            }
+        }
+        self.news.pop_front()
     }
 }
 
@@ -163,10 +207,10 @@ mod tests {
     async fn each_key_once_and_never_to_two_workers() {
         let queue = Queue::default();
         for key in [1, 2, 1] {
-            queue.add(key);
+            queue.add(key, Lane::News);
         }
         assert_eq!((soon(&queue).await, soon(&queue).await, soon(&queue).await), (Some(1), Some(2), None));
-        queue.add(1);
+        queue.add(1, Lane::News);
         assert_eq!(soon(&queue).await, None, "1 is being worked on");
         queue.done(&1);
         assert_eq!(soon(&queue).await, Some(1));
@@ -189,7 +233,7 @@ mod tests {
     async fn adding_now_replaces_the_delay() {
         let queue = Queue::default();
         queue.add_after(1, Duration::from_mins(1));
-        queue.add(1);
+        queue.add(1, Lane::News);
         assert_eq!(soon(&queue).await, Some(1));
         queue.done(&1);
         assert!(tokio::time::timeout(Duration::from_mins(5), queue.next()).await.is_err());
@@ -203,8 +247,41 @@ mod tests {
             async move { [queue.next().await, queue.next().await] }
         });
         tokio::task::yield_now().await;
-        queue.add(7);
+        queue.add(7, Lane::News);
         queue.add_after(8, Duration::from_secs(5));
         assert_eq!(worker.await.unwrap(), [7, 8]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_comes_first_and_the_backlog_gets_on() {
+        let queue = Queue::default();
+        for key in 0..100 {
+            queue.add(key, Lane::Backlog);
+        }
+        for key in (50..60).chain(200..220) {
+            queue.add(key, Lane::News);
+        }
+        assert_eq!(queue.len(), 120, "what was in the backlog counts once");
+        let mut order = Vec::new();
+        while let Some(key) = soon(&queue).await {
+            queue.done(&key);
+            order.push(key);
+        }
+        assert_eq!(order[..10], [50, 51, 52, 53, 54, 55, 56, 57, 0, 58]);
+        assert_eq!(order.len(), 120);
+        assert!(order.iter().position(|key| *key == 219) < Some(35));
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changed_while_it_was_worked_on_is_news_again() {
+        let queue = Queue::default();
+        queue.add(1, Lane::Backlog);
+        assert_eq!(soon(&queue).await, Some(1));
+        queue.add(2, Lane::Backlog);
+        queue.add(1, Lane::News);
+        queue.add(1, Lane::Backlog);
+        queue.done(&1);
+        assert_eq!((soon(&queue).await, soon(&queue).await), (Some(1), Some(2)));
     }
 }

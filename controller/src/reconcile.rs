@@ -1,33 +1,36 @@
 //! The thin applier: one object from the queue, what [`plan`] says about it, done, and told in its status.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use bulla_keys::KeyRing;
 use bulla_keys::ring::Duty;
+use bulla_shared::binding::KeyId;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{EventType, Recorder};
 use kube::{Api, Client, Resource as _};
+use serde::Deserialize as _;
 use serde_json::json;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::api::{self, ApiError};
 use crate::audit::{self, Item, Trail};
-use crate::index::{Index, Key, SealedHead, SecretHead, slim};
+use crate::backoff::Backoff;
+use crate::index::{Index, Key, Remembered, RememberedItem, SealedHead, SecretHead, SecretVersion};
+use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::plan::{self, Defaults, Stop, Write};
-use crate::queue::Queue;
+use crate::queue::{Lane, Queue};
 use crate::repairs::Repairs;
-use crate::status::{self, KEY_MISSING, Outcome};
+use crate::status::{self, KEY_MISSING, MALFORMED, Outcome};
 
 /// How often something that stands in the way and is not watched is looked at again: an unlabelled Secret, a missing right.
 const BLOCKER_POLL: Duration = Duration::from_mins(1);
@@ -51,10 +54,11 @@ pub struct Reconciler {
     pub complete: AtomicBool,
     /// What is counted.
     pub metrics: Metrics,
+    elsewhere: Mutex<Option<String>>,
+    leadership: Arc<Leadership>,
     trail: Option<Arc<Trail>>,
     repairs: Repairs,
-    failures: Mutex<HashMap<Key, u32>>,
-    jitter: RandomState,
+    failures: Mutex<HashMap<Key, Backoff>>,
     client: Client,
     recorder: Recorder,
     namespace: String,
@@ -69,6 +73,7 @@ impl Reconciler {
     pub fn new(
         client: Client,
         recorder: Recorder,
+        leadership: Arc<Leadership>,
         trail: Option<Arc<Trail>>,
         namespace: &str,
         types: AllowedTypes,
@@ -79,13 +84,14 @@ impl Reconciler {
             queue: Queue::default(),
             ring: RwLock::default(),
             usage_changed: Notify::new(),
+            elsewhere: Mutex::default(),
             listed: AtomicBool::new(false),
             complete: AtomicBool::new(false),
             metrics: Metrics::default(),
+            leadership,
             trail,
             repairs: Repairs::default(),
             failures: Mutex::default(),
-            jitter: RandomState::new(),
             client,
             recorder,
             namespace: namespace.to_owned(),
@@ -122,11 +128,29 @@ impl Reconciler {
         }
     }
 
-    /// Records an event in the audit trail, if there is one.
-    pub fn audit(&self, event: &audit::Event<'_>) {
-        if let Some(trail) = &self.trail {
-            trail.record(event);
-        }
+    /// Records an event in the audit trail, if there is one. What cannot be recorded must not be done.
+    pub fn audit(&self, event: &audit::Event<'_>) -> Result<(), ApiError> {
+        self.trail.as_ref().map_or(Ok(()), |trail| trail.record(event)).map_err(|_| ApiError::Unrecorded)
+    }
+
+    /// Whether a value may be opened or a key made now. The gate stops the writes of a replica that has lost the lease; this stops what
+    /// comes before them.
+    pub fn leads(&self) -> Result<(), ApiError> {
+        if self.leadership.holds() { Ok(()) } else { Err(ApiError::NotLeading) }
+    }
+
+    /// The namespace of another installation that the sealing keys belong to, while there is one: then this one stands aside.
+    pub fn elsewhere(&self) -> Option<String> {
+        self.elsewhere.lock().expect("no code panics while it holds a name").clone()
+    }
+
+    /// Remembers [`Reconciler::elsewhere`]; whether it was known.
+    pub fn is_elsewhere(&self, namespace: Option<&str>) -> bool {
+        let namespace = namespace.map(str::to_owned);
+        let mut known = self.elsewhere.lock().expect("no code panics while it holds a name");
+        let same = *known == namespace;
+        *known = namespace;
+        same
     }
 
     /// The private keys as of now.
@@ -138,82 +162,95 @@ impl Reconciler {
         self.failures.lock().expect("no code panics while it counts").remove(key);
     }
 
-    /// Doubles from 1 s to 5 min, less up to a half, so that many objects do not come back at once.
     fn retry(&self, key: &Key) {
         let mut failures = self.failures.lock().expect("no code panics while it counts");
-        let count = failures.entry(key.clone()).or_default();
-        let full = FIRST_RETRY.saturating_mul(1 << (*count).min(16)).min(LAST_RETRY);
-        *count = count.saturating_add(1);
-        let permille = 500 + u32::try_from(self.jitter.hash_one((key, *count)) % 500).expect("below 500");
-        self.queue.add_after(key.clone(), full * permille / 1000);
+        let backoff = failures.entry(key.clone()).or_insert_with(|| Backoff::new(FIRST_RETRY, LAST_RETRY));
+        self.queue.add_after(key.clone(), backoff.pause());
     }
 
     /// One pass over one object; the word that it ended with, and when it is looked at again.
     ///
     /// # RBAC: `sealedsecrets: get`, `sealedsecrets/status: patch`, `secrets: get, create, update, patch`, `events: create, patch`
     async fn reconcile(&self, key: &Key) -> Result<(&'static str, Next), ApiError> {
-        let (Some(head), secret) = self.index.get(key) else { return Ok(("Gone", Next::Wait)) };
-        if head.metadata.deletion_timestamp.is_some() {
+        let (Some(known), secret) = self.index.get(key) else { return Ok(("Gone", Next::Wait)) };
+        if known.is_deleted {
             return Ok(("Gone", Next::Wait));
         }
         let ring = self.keys();
-        if plan::is_applied(&head, secret.as_ref(), &self.config_hash) && !status::is_refused_now(&head.status.items, &ring) {
-            let flagged = status::reflag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
-            if flagged == head.status {
-                debug!(object = %key, "unchanged");
-            } else {
-                self.write_status(&head, &flagged).await?;
-                self.announce_due(&head, &flagged).await;
-            }
-            return Ok(("Unchanged", Next::rotation(&head.status)));
+        let is_settled = |sealed: &Remembered, secret: Option<&SecretVersion>| {
+            plan::is_applied(sealed, secret, &self.config_hash) && !status::is_refused_now(&sealed.items, &ring)
+        };
+        if is_settled(&known, secret.as_ref()) && known.flags == status::flags(&known.items, &ring, Timestamp::now()) {
+            debug!(object = %key, "unchanged");
+            return Ok(("Unchanged", Next::rotation(&known.items)));
+        }
+        // Whoever changes a Secret again and again gets it repaired ever more slowly.
+        let drifted = |sealed: &Remembered| sealed.is_ready && sealed.generation == sealed.observed_generation;
+        if drifted(&known)
+            && let Some(wait) = self.repairs.wait(key)
+        {
+            return Ok(("RepairDelayed", Next::After(wait)));
         }
         let value = match api::sealed_secret(&self.client, &key.namespace, &key.name).await {
             Ok(value) => value,
             Err(ApiError::NotFound) => return Ok(("Gone", Next::Wait)),
             Err(error) => return Err(error),
         };
-        let Ok(sealed) = serde_json::from_value::<SealedSecret>(value) else {
-            return self.report(&head, Outcome::malformed(), &[]).await;
+        let head = SealedHead::deserialize(&value).map_err(|_| ApiError::Transport)?;
+        let sealed: SealedSecret = match serde_path_to_error::deserialize(value) {
+            Ok(sealed) => sealed,
+            // NOTE: its path alone: its text quotes what stands there.
+            Err(error) => return self.report(&head, Outcome::malformed(&error.path().to_string()), &[]).await,
         };
         if sealed.metadata.deletion_timestamp.is_some() {
             return Ok(("Gone", Next::Wait));
         }
-        let head = SealedHead { status: sealed.status.clone().unwrap_or_default(), metadata: sealed.metadata.clone() };
         if sealed.spec.suspend {
             return self.report(&head, Outcome::suspended(), &not_opened(&sealed.spec)).await;
         }
         let (Ok(namespace), Ok(name)) = (key.namespace.parse::<Namespace>(), key.name.parse::<ObjectName>()) else {
-            return self.report(&head, Outcome::malformed(), &[]).await;
+            return self.report(&head, Outcome::malformed("metadata.name"), &[]).await;
         };
         // What the index remembers is too little to decide on, and one without our label is not in it at all.
         let may_be_there = secret.is_some() || plan::may_have_secret(&sealed);
         let secret = if may_be_there { api::secret_head(&self.client, &key.namespace, &key.name).await? } else { None };
+        // A watch may lag behind, most of all where another replica has written until a moment ago.
+        let known = Remembered::from(&head);
+        if is_settled(&known, secret.as_ref().map(SecretVersion::from).as_ref()) {
+            let flagged = status::reflag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
+            if flagged != head.status {
+                self.write_status(&head, &flagged).await?;
+                self.announce_due(&head, &flagged).await;
+            }
+            return Ok(("Unchanged", Next::rotation(&known.items)));
+        }
         let write = match plan::write(&sealed, secret.as_ref(), &self.namespace) {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
-        // Whoever changes a Secret again and again gets it repaired ever more slowly.
-        let drifted = head.is_ready() && head.metadata.generation == head.status.observed_generation;
-        if drifted && let Err(wait) = self.repairs.may(key) {
-            return Ok(("RepairDelayed", Next::After(wait)));
+        let drifted = drifted(&known);
+        if drifted {
+            self.repairs.count(key);
         }
+        self.leads()?;
         let start = Instant::now();
         let Opening { items, secret } = open(&namespace, &name, &sealed.spec, &*ring, &self.types);
         self.metrics.opened(items.iter().filter(|item| item.result.is_ok()).count(), start.elapsed());
         let outcome = match secret {
             Err(refusal) => Outcome::refused(&refusal, &items),
-            Ok(mut plain) => {
+            Ok(opened) => {
+                let mut plain = opened.render();
                 self.defaults.add_to(&mut plain);
-                self.record(&head, &items, None);
+                self.record(&head, &items, None)?;
                 self.apply(key, &sealed, plain, write).await
             }
         };
         if let Outcome::Stalled(reason) = &outcome {
-            self.record(&head, &items, Some(reason.word));
+            self.record(&head, &items, Some(reason.word))?;
         }
         if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &self.keys()) {
             // The key may have arrived while this was opened, and its waking may have found the object still Ready.
-            self.queue.add(key.clone());
+            self.queue.add(key.clone(), Lane::News);
         }
         if drifted && matches!(outcome, Outcome::Ready(_)) {
             info!(object = %key, "Secret repaired");
@@ -226,7 +263,7 @@ impl Reconciler {
     }
 
     /// Records an opening, or a refusal for `reason`, before anything is done about it.
-    fn record(&self, head: &SealedHead, items: &[ItemReport], reason: Option<&str>) {
+    fn record(&self, head: &SealedHead, items: &[ItemReport], reason: Option<&str>) -> Result<(), ApiError> {
         let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
         let (namespace, name, uid) = (text(&head.metadata.namespace), text(&head.metadata.name), text(&head.metadata.uid));
         let generation = head.metadata.generation.unwrap_or_default();
@@ -240,7 +277,7 @@ impl Reconciler {
         self.audit(&match reason {
             None => audit::Event::Opened { object, items },
             Some(reason) => audit::Event::Refused { object, reason, items },
-        });
+        })
     }
 
     async fn apply(&self, key: &Key, sealed: &SealedSecret, plain: PlainSecret, write: Write) -> Outcome {
@@ -255,7 +292,7 @@ impl Reconciler {
         }
         match written {
             Ok((secret, missing)) if missing.is_empty() => {
-                Outcome::Ready(plan::applied_to(&sealed.metadata, &secret, &self.config_hash))
+                Outcome::Ready(plan::applied_to(sealed.metadata.generation, &SecretVersion::from(&secret), &self.config_hash))
             }
             Ok((_, missing)) => Outcome::not_consented(&missing),
             Err(WriteError::Stop(stop)) => stop.into(),
@@ -299,7 +336,7 @@ impl Reconciler {
                     }
                     may
                 });
-                let body = plain.to_apply(&plan::merge_metadata(sealed, &existing));
+                let body = plain.to_apply(&plan::merge_metadata(sealed, &existing, plain.items.keys()));
                 let head = api::merge_secret(&self.client, namespace, name, body).await?;
                 info!(object = %key, "items merged into the Secret");
                 head
@@ -314,15 +351,20 @@ impl Reconciler {
         let generation = head.metadata.generation.unwrap_or_default();
         let status = status::status(&head.status, &outcome, items, &self.keys(), generation, Timestamp::now());
         if status != head.status {
-            self.write_status(head, &status).await?;
+            match self.write_status(head, &status).await {
+                // An object that breaks its own definition takes no status either. An event is all that can be told.
+                Err(ApiError::Invalid) if outcome.word() == MALFORMED => {}
+                written => written?,
+            }
             self.announce(head, &outcome).await;
             self.announce_due(head, &status).await;
         }
+        let items: Vec<RememberedItem> = status.items.iter().map(RememberedItem::from).collect();
         let next = match &outcome {
-            Outcome::Ready(_) | Outcome::Suspended(_) => Next::rotation(&status),
+            Outcome::Ready(_) | Outcome::Suspended(_) => Next::rotation(&items),
             Outcome::Stalled(reason) => {
                 warn!(object = %key, reason = reason.word, "{}", reason.message);
-                Next::rotation(&status)
+                Next::rotation(&items)
             }
             Outcome::Blocked(reason) => {
                 warn!(object = %key, reason = reason.word, "{}", reason.message);
@@ -337,16 +379,15 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": replace(head, status)});
         let api: Api<SealedHead> = Api::namespaced(self.client.clone(), &key.namespace);
-        let mut patched = api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await?;
-        patched.metadata = slim(patched.metadata);
+        let patched = api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await?;
         // What the watch will show: known already, it is no news. Only if nothing newer has been seen: the answer may be late, and a
         // head that goes back in time would hide a change for ever.
         let mut heads = self.index.lock();
         if let Some(known) = heads.sealed.get_mut(&key)
-            && known.metadata.uid == head.metadata.uid
-            && known.metadata.resource_version == head.metadata.resource_version
+            && Some(&known.uid) == head.metadata.uid.as_ref()
+            && Some(&known.resource_version) == head.metadata.resource_version.as_ref()
         {
-            *known = patched;
+            *known = Remembered::from(&patched);
             self.usage_changed.notify_one();
         }
         Ok(())
@@ -371,17 +412,13 @@ impl Reconciler {
     }
 
     async fn publish(&self, head: &SealedHead, type_: EventType, reason: &str, note: &str) {
-        let (reason, note) = (reason.to_owned(), Some(note.to_owned()));
-        let event = Event { type_, reason, note, action: "Reconcile".to_owned(), secondary: None };
-        if let Err(error) = api::in_time(self.recorder.publish(&event, &head.object_ref(&()))).await {
-            warn!(object = %Key::of(&head.metadata), %error, "event not recorded");
-        }
+        api::publish(&self.recorder, &head.object_ref(&()), type_, ("Reconcile", reason), note).await;
     }
 
     /// Takes a new ring, and wakes every object that is not Ready, because a key that it waits for may be in it, and every one that has
     /// an item under a key that has got into other hands.
     pub fn replace_ring(&self, ring: KeyRing) {
-        let news: HashSet<String> = {
+        let news: HashSet<KeyId> = {
             let mut current = self.ring.write().expect("no code panics while it holds the ring");
             let compromised = |ring: &KeyRing| {
                 let duties = ring.duties().into_iter().filter(|(_, duty)| matches!(duty, Duty::Compromised(_)));
@@ -389,18 +426,17 @@ impl Reconciler {
             };
             let (before, now) = (compromised(&current), compromised(&ring));
             *current = Arc::new(ring);
-            before.symmetric_difference(&now).map(|(fingerprint, _)| fingerprint.id().to_string()).collect()
+            before.symmetric_difference(&now).map(|(fingerprint, _)| fingerprint.id()).collect()
         };
-        let concerns = |head: &SealedHead| {
-            let mut ids = head.status.items.iter().flat_map(|item| item.key_id.iter().chain(&item.sealed_to));
-            !head.is_ready() || (!news.is_empty() && ids.any(|id| news.contains(id)))
+        let concerns = |head: &Remembered| {
+            !head.is_ready || (!news.is_empty() && head.items.iter().flat_map(RememberedItem::keys).any(|id| news.contains(id)))
         };
         let waiting: Vec<Key> = {
             let heads = self.index.lock();
             heads.sealed.iter().filter(|(_, head)| concerns(head)).map(|(key, _)| key.clone()).collect()
         };
         for key in waiting {
-            self.queue.add(key);
+            self.queue.add(key, Lane::Backlog);
         }
     }
 }
@@ -443,33 +479,29 @@ enum Next {
 
 impl Next {
     /// When the next value becomes due. Once a day at most: clocks are set.
-    fn rotation(status: &SealedSecretStatus) -> Self {
-        status::next_due(&status.items, Timestamp::now()).map_or(Self::Wait, |due| Self::After(due.min(DAY)))
+    fn rotation(items: &[RememberedItem]) -> Self {
+        status::next_due(items, Timestamp::now()).map_or(Self::Wait, |due| Self::After(due.min(DAY)))
     }
 }
 
 /// Index and queue together: a head that changed is remembered, then its key is queued.
 impl Reconciler {
     /// Remembers a `SealedSecret`, and looks at it if anything but its metadata is new.
-    pub fn saw_sealed(&self, head: SealedHead) {
+    pub fn saw_sealed(&self, head: &SealedHead, lane: Lane) {
         let key = Key::of(&head.metadata);
-        let facts = |head: &SealedHead| {
-            let metadata = &head.metadata;
-            (metadata.uid.clone(), metadata.generation, metadata.deletion_timestamp.is_some(), head.status.clone())
-        };
-        let now = facts(&head);
-        let before = self.index.lock().sealed.insert(key.clone(), head);
-        if before.is_none_or(|before| facts(&before) != now) {
-            self.queue.add(key);
+        let now = Remembered::from(head);
+        let before = self.index.lock().sealed.insert(key.clone(), now.clone());
+        if before.is_none_or(|before| now.is_news_to(&before)) {
+            self.queue.add(key, lane);
             self.usage_changed.notify_one();
         }
     }
 
     /// Remembers a labelled Secret.
-    pub fn saw_secret(&self, head: SecretHead) {
-        let key = Key::of(&head);
-        self.index.lock().secrets.insert(key.clone(), head);
-        self.queue.add(key);
+    pub fn saw_secret(&self, head: &SecretHead, lane: Lane) {
+        let key = Key::of(head);
+        self.index.lock().secrets.insert(key.clone(), head.into());
+        self.queue.add(key, lane);
     }
 
     /// Forgets a `SealedSecret`.
@@ -483,6 +515,9 @@ impl Reconciler {
     /// Forgets a Secret, and looks at what made it.
     pub fn lost_secret(&self, key: &Key) {
         self.index.lock().secrets.remove(key);
-        self.queue.add(key.clone());
+        self.queue.add(key.clone(), Lane::News);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! How often one Secret is repaired: at once, but ever more slowly if somebody changes it again and again.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,26 +19,29 @@ const FORGOTTEN: Duration = Duration::from_mins(10);
 pub struct Repairs(Mutex<HashMap<Key, (Instant, u32)>>);
 
 impl Repairs {
-    /// Counts a repair that may be made now, or says how long it has to wait.
-    pub fn may(&self, key: &Key) -> Result<(), Duration> {
-        let mut repairs = self.0.lock().expect("no code panics while it counts");
-        let now = Instant::now();
-        repairs.retain(|_, (last, _)| now.duration_since(*last) < FORGOTTEN);
-        let (last, count) = repairs.get(key).copied().unwrap_or((now, 0));
-        let delay =
-            if count == 0 { Duration::ZERO } else { FIRST_DELAY.saturating_mul(1 << (count - 1).min(16)).min(LAST_DELAY) };
-        match delay.checked_sub(now.duration_since(last)) {
-            Some(left) if !left.is_zero() => Err(left),
-            _ => {
-                repairs.insert(key.clone(), (now, count.saturating_add(1)));
-                Ok(())
-            }
-        }
+    /// How long the next repair has to wait, if it has to.
+    pub fn wait(&self, key: &Key) -> Option<Duration> {
+        let (last, count) = self.lock().get(key).copied()?;
+        let since = last.elapsed();
+        let delay = FIRST_DELAY.saturating_mul(1 << (count - 1).min(16)).min(LAST_DELAY);
+        delay.checked_sub(since).filter(|left| !left.is_zero() && since < FORGOTTEN)
+    }
+
+    /// Counts a repair.
+    pub fn count(&self, key: &Key) {
+        let mut repairs = self.lock();
+        repairs.retain(|_, (last, _)| last.elapsed() < FORGOTTEN);
+        let count = repairs.get(key).map_or(0, |(_, count)| *count);
+        repairs.insert(key.clone(), (Instant::now(), count.saturating_add(1)));
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &Key) {
-        self.0.lock().expect("no code panics while it counts").remove(key);
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Instant, u32)>> {
+        self.0.lock().expect("no code panics while it counts")
     }
 }
 
@@ -52,14 +55,17 @@ mod tests {
         let key = Key { namespace: "a".to_owned(), name: "b".to_owned() };
         let mut waited = Vec::new();
         for _ in 0..5 {
-            while let Err(left) = repairs.may(&key) {
+            if let Some(left) = repairs.wait(&key) {
                 waited.push(left.as_secs());
                 tokio::time::advance(left).await;
             }
+            assert_eq!(repairs.wait(&key), None);
+            repairs.count(&key);
         }
         assert_eq!(waited, [1, 2, 4, 8]);
-        assert_eq!(repairs.may(&Key { name: "c".to_owned(), ..key.clone() }), Ok(()), "others are not held up");
+        assert_eq!(repairs.wait(&Key { name: "c".to_owned(), ..key.clone() }), None, "others are not held up");
         tokio::time::advance(FORGOTTEN).await;
-        assert_eq!(repairs.may(&key), Ok(()));
+        repairs.count(&key);
+        assert_eq!(repairs.wait(&key), Some(FIRST_DELAY), "it begins anew");
     }
 }

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use crate::api::{self, ApiError};
 use crate::audit::Event;
 use crate::index::Key;
-use crate::queue::Queue;
+use crate::queue::{Lane, Queue};
 use crate::reconcile::Reconciler;
 
 /// The one answer to whatever cannot be rewrapped: why it cannot would be an answer about a key or a place.
@@ -77,7 +77,7 @@ impl Rewraps {
         if requests.get(&key).is_none_or(|known| known.uid != request.uid) {
             requests.insert(key.clone(), request);
             drop(requests);
-            self.queue.add(key);
+            self.queue.add(key, Lane::News);
         }
     }
 
@@ -156,6 +156,7 @@ impl Rewraps {
         let now = Timestamp::now();
         let mut values = Vec::with_capacity(request.spec.values.len());
         for text in &request.spec.values {
+            self.reconciler.leads()?;
             let value = if fits { rewrap(text, &namespace, &ring, now) } else { None };
             values.push(value.map_or_else(|| Answer::Error(REFUSED.to_owned()), Answer::Value));
             // A request may hold hundreds: others may go in between.
@@ -168,11 +169,11 @@ impl Rewraps {
         let conditions = vec![Condition::new(&[], "Ready", true, ("Answered", &message), generation, now)];
         let status = RewrapRequestStatus { observed_generation: Some(generation), values, conditions };
         let patch = json!({"metadata": {"resourceVersion": request.metadata.resource_version}, "status": status});
+        self.reconciler.audit(&Event::Rewrapped { namespace: &key.namespace, name: &key.name, moved, all })?;
         match api::patch_rewrap_status(&self.client, &key.namespace, &key.name, &patch).await {
             Ok(()) => {
                 info!(request = %key, moved, all, "rewrap request answered");
                 self.reconciler.metrics.rewrapped(moved == all);
-                self.reconciler.audit(&Event::Rewrapped { namespace: &key.namespace, name: &key.name, moved, all });
             }
             Err(ApiError::NotFound) => {}
             // A conflict among them: the next look shows whether another controller was first.

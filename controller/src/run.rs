@@ -20,9 +20,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::audit::Trail;
 use crate::audit::verify::{Verify, Whole};
+use crate::backoff::Backoff;
 use crate::http::Endpoint;
+use crate::installation::Installation;
 use crate::lease::{Election, Leadership};
-use crate::options::{AuditCommand, AuditLog, Command, LogFormat, LogLevel, Options};
+use crate::options::{AuditCommand, AuditLog, Command, LogFormat, LogLevel, Options, refuse};
 use crate::reconcile::Reconciler;
 use crate::rewrap::Rewraps;
 use crate::sealing_keys::SealingKeys;
@@ -36,10 +38,17 @@ pub fn main(options: &Options) -> ExitCode {
     if let Some(Command::Audit(AuditCommand::Verify(verify))) = &options.command {
         return verified(verify);
     }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(format!("no threads can be started: {error}")),
+    };
+    let leadership = Arc::new(Leadership::default());
+    let clients = match runtime.block_on(client::clients(options, leadership.clone())) {
+        Ok(clients) => clients,
+        Err(error) => return refuse(format!("no way to the API server is known: {error}; see --context and KUBECONFIG")),
+    };
     log(options);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(options)));
-    match ended {
+    match runtime.block_on(run(options, clients, leadership)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(%error, "the controller ends");
@@ -79,13 +88,14 @@ fn log(options: &Options) {
     }
 }
 
-async fn run(options: &Options) -> Result<(), Failure> {
+async fn run(options: &Options, (client, lease_client): (Client, Client), leadership: Arc<Leadership>) -> Result<(), Failure> {
     let listener = TcpListener::bind(options.http_address)
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}; choose another with --http-address", options.http_address))?;
-    let leadership = Arc::new(Leadership::default());
-    let (client, lease_client) = client::clients(options, leadership.clone()).await?;
     info!(version = env!("CARGO_PKG_VERSION"), namespace = options.namespace, "controller starts");
+    let installation = Installation::new(lease_client.clone(), &options.namespace, options.watched());
+    // By itself, whatever else waits for what is missing.
+    tokio::spawn(installation.complete());
     let trail = open_trail(options, &lease_client).await?;
 
     let reporter = Reporter { controller: "bulla-controller".to_owned(), instance: None };
@@ -93,6 +103,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let reconciler = Arc::new(Reconciler::new(
         client.clone(),
         recorder.clone(),
+        leadership.clone(),
         trail.clone(),
         &options.namespace,
         options.allowed_types(),
@@ -177,14 +188,13 @@ async fn open_trail(options: &Options, client: &Client) -> Result<Option<Arc<Tra
     if options.audit_log == AuditLog::Off {
         return Ok(None);
     }
-    let mut patience = Duration::from_secs(1);
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     let key = loop {
         match api::audit_key(client, &options.namespace).await {
             Ok(key) => break key,
             Err(error) => {
                 warn!(%error, "the audit key cannot be read or made in {}, will be tried again", options.namespace);
-                tokio::time::sleep(patience).await;
-                patience = (patience * 2).min(Duration::from_secs(30));
+                tokio::time::sleep(backoff.pause()).await;
             }
         }
     };

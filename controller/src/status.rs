@@ -1,7 +1,7 @@
 //! What the status of a `SealedSecret` says: conditions as kstatus reads them, and one entry per item. Nothing depends on plaintext.
 
 use bulla_keys::KeyRing;
-use bulla_shared::binding::{KeyId, time_text};
+use bulla_shared::binding::time_text;
 use bulla_shared::opening::{ItemError, ItemReport, Refusal, SpecError};
 use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{Applied, ItemState, ItemStatus, SealedSecretStatus};
@@ -9,6 +9,7 @@ use bulla_shared::sealed::{Keys as _, SealedError};
 use jiff::Timestamp;
 
 use crate::api::ApiError;
+use crate::index::RememberedItem;
 use crate::plan::Stop;
 
 /// The word for a Secret of somebody else in the place of ours.
@@ -24,7 +25,7 @@ const NO_TARGET: &str = "SecretMissing";
 pub const KEY_MISSING: &str = "KeyMissing";
 
 /// The word for an object that cannot be read.
-const MALFORMED: &str = "Malformed";
+pub const MALFORMED: &str = "Malformed";
 
 /// The condition of an object that has values under a key in other hands.
 pub const KEY_COMPROMISED: &str = "KeyCompromised";
@@ -132,10 +133,15 @@ impl Outcome {
         Self::Suspended(Reason::new("Suspended", "spec.suspend is true: the Secret is left as it is"))
     }
 
-    /// The object does not have the shape that its schema asks for.
+    /// What stands at `path` has another shape than ours. What stands there is not told: it may be anything.
     #[must_use]
-    pub fn malformed() -> Self {
-        Self::Stalled(Reason::new(MALFORMED, "the object does not follow the schema of SealedSecret"))
+    pub fn malformed(path: &str) -> Self {
+        // Its parts are the names of fields and items, and how long those are is decided by whoever wrote them.
+        let path: String = path.chars().take(300).collect();
+        Self::Stalled(Reason::new(
+            MALFORMED,
+            format!("{path} is not as this controller knows it: correct it, or bring definitions and controller to one version"),
+        ))
     }
 
     /// A write or read failed. Only the code is told: the API server's own words may depend on a value.
@@ -254,60 +260,50 @@ fn flag(
     generation: i64,
     now: Timestamp,
 ) -> SealedSecretStatus {
-    let is_compromised = |id: &String| compromised_at(ring, id).is_some();
-    let items = flagged.items.iter();
-    let count = items.filter(|item| item.key_id.iter().chain(&item.sealed_to).any(is_compromised)).count();
-    flagged.conditions.retain(|condition| condition.r#type != KEY_COMPROMISED);
-    if count > 0 {
-        let all = flagged.items.len();
-        let message = format!(
-            "{count} of {all} items are sealed to a compromised key; change the values themselves: whoever has the key has them"
-        );
-        let reason = (KEY_COMPROMISED, message.as_str());
-        flagged.conditions.push(Condition::new(&before.conditions, KEY_COMPROMISED, true, reason, generation, now));
-    }
-    flagged.conditions.retain(|condition| condition.r#type != ROTATION_DUE);
-    let due: Vec<&ItemStatus> = flagged.items.iter().filter(|item| rotate_by(item).is_some_and(|due| due <= now)).collect();
-    if let Some(first) = due.iter().min_by_key(|item| &item.rotate_by) {
-        let message = format!(
-            "{} of {} items are due for a new value, {} since {}",
-            due.len(),
-            flagged.items.len(),
-            first.name,
-            first.rotate_by.as_deref().unwrap_or_default()
-        );
-        let reason = (ROTATION_DUE, message.as_str());
-        let condition = Condition::new(&before.conditions, ROTATION_DUE, true, reason, generation, now);
-        flagged.conditions.push(condition);
+    let items: Vec<RememberedItem> = flagged.items.iter().map(RememberedItem::from).collect();
+    for (type_, message) in [KEY_COMPROMISED, ROTATION_DUE].into_iter().zip(flags(&items, ring, now)) {
+        flagged.conditions.retain(|condition| condition.r#type != type_);
+        if let Some(message) = message {
+            let reason = (type_, message.as_str());
+            flagged.conditions.push(Condition::new(&before.conditions, type_, true, reason, generation, now));
+        }
     }
     flagged
 }
 
-/// The first moment of the day by which a value should have been replaced.
-fn rotate_by(item: &ItemStatus) -> Option<Timestamp> {
-    let date: jiff::civil::Date = item.rotate_by.as_ref()?.parse().ok()?;
-    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+/// The messages of the conditions `KeyCompromised` and `RotationDue`, where there is something to tell.
+#[must_use]
+pub fn flags(items: &[RememberedItem], ring: &KeyRing, now: Timestamp) -> [Option<String>; 2] {
+    let all = items.len();
+    let compromised = items.iter().filter(|item| item.keys().any(|id| ring.compromised_at(id).is_some())).count();
+    let due: Vec<Timestamp> = items.iter().filter_map(|item| item.rotate_by).filter(|due| *due <= now).collect();
+    [
+        (compromised > 0).then(|| {
+            format!(
+                "{compromised} of {all} items are sealed to a compromised key; change the values themselves: whoever has the key has \
+                 them"
+            )
+        }),
+        due.iter().min().map(|first| {
+            format!("{} of {all} items are due for a new value, the first since {}", due.len(), first.strftime("%Y-%m-%d"))
+        }),
+    ]
 }
 
 /// How long until the next of these values becomes due.
 #[must_use]
-pub fn next_due(items: &[ItemStatus], now: Timestamp) -> Option<std::time::Duration> {
-    let next = items.iter().filter_map(rotate_by).filter(|due| *due > now).min()?;
+pub fn next_due(items: &[RememberedItem], now: Timestamp) -> Option<std::time::Duration> {
+    let next = items.iter().filter_map(|item| item.rotate_by).filter(|due| *due > now).min()?;
     next.duration_since(now).try_into().ok()
 }
 
 /// Whether an item that opened once would be refused now, since it was sealed to a key after that had got into other hands.
 #[must_use]
-pub fn is_refused_now(items: &[ItemStatus], ring: &KeyRing) -> bool {
+pub fn is_refused_now(items: &[RememberedItem], ring: &KeyRing) -> bool {
     items.iter().any(|item| {
-        let at = item.key_id.as_ref().and_then(|id| compromised_at(ring, id));
-        let sealed = item.sealed.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
-        at.zip(sealed).is_some_and(|(at, sealed)| sealed > at)
+        let at = item.opened_by.and_then(|id| ring.compromised_at(&id));
+        at.zip(item.sealed).is_some_and(|(at, sealed)| sealed > at)
     })
-}
-
-fn compromised_at(ring: &KeyRing, id: &str) -> Option<Timestamp> {
-    ring.compromised_at(&id.parse::<KeyId>().ok()?)
 }
 
 #[cfg(test)]
@@ -342,8 +338,9 @@ mod tests {
         assert_eq!(flagged.conditions[0].r#type, KEY_COMPROMISED);
         assert!(flagged.conditions[0].message.starts_with("1 of 1 items"));
         assert_eq!(reflag(&flagged, &ring, 1, time("2026-04-01T00:00:00Z")), flagged);
-        assert!(!is_refused_now(&before.items, &ring));
-        assert!(is_refused_now(&[item("2026-02-03T00:00:00Z")], &ring));
+        let is_refused = |item: &ItemStatus| is_refused_now(&[item.into()], &ring);
+        assert!(!is_refused(&before.items[0]));
+        assert!(is_refused(&item("2026-02-03T00:00:00Z")));
         assert_eq!(reflag(&flagged, &KeyRing::default(), 1, now), before, "a key that is not here flags nothing");
     }
 

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use bulla_shared::resources::rewrap_request::RewrapRequest;
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::resources::{SEALING_KEY_LABEL, SECRET_LABEL};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::NamespaceResourceScope;
-use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt as _;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::api::ApiError;
-use crate::index::{Key, SealedHead, slim};
+use crate::backoff::patient;
+use crate::index::{Key, SealedHead, Slim};
+use crate::queue::Lane;
 use crate::reconcile::Reconciler;
 use crate::rewrap::Rewraps;
 
@@ -40,23 +41,17 @@ fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(client: Cl
 ///
 /// # RBAC: `sealedsecrets: list, watch`
 pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream = watcher(api::<SealedHead>(client, &within), Config::default().page_size(PAGE));
-    let strip = |head: &mut SealedHead| head.metadata = slim(std::mem::take(&mut head.metadata));
-    follow(
-        stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))),
-        "SealedSecrets",
-        |event| match event {
-            Seen::Is(head) => reconciler.saw_sealed(head),
-            Seen::Gone(key) => reconciler.lost_sealed(&key),
-            Seen::Listed(present) => {
-                let gone = missing(reconciler.index.lock().sealed.keys(), &present, &within);
-                for key in &gone {
-                    reconciler.lost_sealed(key);
-                }
-                listed.notify_one();
+    follow(api::<SealedHead>(client, &within), Config::default(), "SealedSecrets", |event| match event {
+        Seen::Is(head, lane) => reconciler.saw_sealed(&head, lane),
+        Seen::Gone(key) => reconciler.lost_sealed(&key),
+        Seen::Listed(present) => {
+            let gone = missing(reconciler.index.lock().sealed.keys(), &present, &within);
+            for key in &gone {
+                reconciler.lost_sealed(key);
             }
-        },
-    )
+            listed.notify_one();
+        }
+    })
     .await;
 }
 
@@ -64,11 +59,9 @@ pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reco
 ///
 /// # RBAC: `secrets: list, watch`
 pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>, listed: Arc<Notify>) {
-    let stream =
-        watcher(api::<PartialObjectMeta<Secret>>(client, &within), Config::default().labels(SECRET_LABEL).page_size(500));
-    let strip = |head: &mut PartialObjectMeta<Secret>| head.metadata = slim(std::mem::take(&mut head.metadata));
-    follow(stream.default_backoff().map(move |event| event.map(|event| event.modify(strip))), "Secrets", |event| match event {
-        Seen::Is(head) => reconciler.saw_secret(head.metadata),
+    let labelled = Config::default().labels(SECRET_LABEL);
+    follow(api::<Slim<Secret>>(client, &within), labelled, "Secrets", |event| match event {
+        Seen::Is(secret, lane) => reconciler.saw_secret(&secret.metadata, lane),
         Seen::Gone(key) => reconciler.lost_secret(&key),
         Seen::Listed(present) => {
             let gone = missing(reconciler.index.lock().secrets.keys(), &present, &within);
@@ -85,9 +78,9 @@ pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>
 ///
 /// # RBAC: `sealingkeys: list, watch`; in the controller's namespace `secrets: list, watch`
 pub async fn keys(client: Client, namespace: String, changed: Arc<Notify>) {
-    let sealing_keys = watcher(Api::<SealingKey>::all(client.clone()), Config::default()).default_backoff();
+    let sealing_keys = patient(watcher(Api::<SealingKey>::all(client.clone()), Config::default()));
     let labelled = Config::default().labels(SEALING_KEY_LABEL);
-    let stored = watcher(Api::<PartialObjectMeta<Secret>>::namespaced(client, &namespace), labelled).default_backoff();
+    let stored = patient(watcher(Api::<PartialObjectMeta<Secret>>::namespaced(client, &namespace), labelled));
     let mut seen = HashMap::new();
     let sealing_keys = sealing_keys.map(move |event| event.map(|event| is_news(&event, &mut seen)));
     let news = futures_util::stream::select(sealing_keys, stored.map(|event| event.map(|_| true)));
@@ -116,9 +109,8 @@ fn is_news(event: &watcher::Event<SealingKey>, seen: &mut HashMap<String, Facts>
 ///
 /// # RBAC: `rewraprequests: list, watch`
 pub async fn rewrap_requests(client: Client, within: Within, rewraps: Arc<Rewraps>) {
-    let stream = watcher(api::<PartialObjectMeta<RewrapRequest>>(client, &within), Config::default().page_size(PAGE));
-    follow(stream.default_backoff(), "RewrapRequests", |event| match event {
-        Seen::Is(head) => rewraps.saw(&head.metadata),
+    follow(api::<Slim<RewrapRequest>>(client, &within), Config::default(), "RewrapRequests", |event| match event {
+        Seen::Is(request, _) => rewraps.saw(&request.metadata),
         Seen::Gone(key) => rewraps.lost(&key),
         Seen::Listed(present) => {
             for key in missing(rewraps.keys().iter(), &present, &within) {
@@ -136,27 +128,28 @@ fn missing<'a>(known: impl Iterator<Item = &'a Key>, present: &HashSet<Key>, wit
 }
 
 enum Seen<K> {
-    Is(K),
+    Is(K, Lane),
     Gone(Key),
     /// A list is complete: what is not in it is gone.
     Listed(HashSet<Key>),
 }
 
-async fn follow<K>(stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>, what: &str, mut tell: impl FnMut(Seen<K>))
+/// Follows a kind of object for ever.
+async fn follow<K>(api: Api<K>, config: Config, what: &str, mut tell: impl FnMut(Seen<K>))
 where
-    K: Resource<DynamicType = ()> + Debug,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut stream = pin!(stream);
+    let mut events = pin!(patient(watcher(api, config.page_size(PAGE))));
     let mut present = HashSet::new();
-    while let Some(event) = stream.next().await {
+    while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Init) => present.clear(),
             Ok(watcher::Event::InitApply(object)) => {
                 present.insert(Key::of(object.meta()));
-                tell(Seen::Is(object));
+                tell(Seen::Is(object, Lane::Backlog));
             }
             Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
-            Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object)),
+            Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
             Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
             Err(error) => {
                 let error = category(&error);

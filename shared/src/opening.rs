@@ -21,6 +21,10 @@ use crate::template::{CheckedTemplate, Template, TemplateError};
 /// length depend on a value: without a limit a template could make one character of it as long as the whole Secret.
 pub const MAX_SUBSTITUTIONS: usize = 64;
 
+/// Most bytes of all items that are merged. The API server refuses a Secret that grows too long, and whether it does tells how long the
+/// items are that are somebody else's: only of a Secret that is nearly full already.
+pub const MAX_MERGED: usize = 64 * 1024;
+
 /// Secret types that anyone who may create a `SealedSecret` may ask for: none of them makes the cluster act.
 const PLAIN_TYPES: [&str; 6] = [
     "Opaque",
@@ -97,6 +101,9 @@ pub enum SpecError {
         "creationPolicy Merge takes items of encryptedData only, and none named .dockerconfigjson, .dockercfg or {SSH_KEY}: {0}"
     )]
     NotMerged(String),
+    /// More than [`MAX_MERGED`].
+    #[error("creationPolicy Merge takes at most {MAX_MERGED} bytes in all")]
+    TooLongToMerge,
     /// Labels or annotations that only Bulla or an applier writes.
     #[error("template.metadata has a reserved label or annotation")]
     ReservedMetadata,
@@ -133,8 +140,28 @@ pub struct ItemReport {
 pub struct Opening {
     /// One report per item, in the order of their names.
     pub items: Vec<ItemReport>,
-    /// The Secret, if everything opened.
-    pub secret: Result<PlainSecret, Refusal>,
+    /// What the Secret is made of, if everything opened.
+    pub secret: Result<Opened, Refusal>,
+}
+
+/// A Secret whose templates are still to be rendered.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    secret: PlainSecret,
+    templates: Vec<(ItemName, CheckedTemplate)>,
+}
+
+impl Opened {
+    /// Renders the templates. Apart from opening, because the time that filters take depends on the values.
+    #[must_use]
+    pub fn render(self) -> PlainSecret {
+        let Self { mut secret, templates } = self;
+        let by_name: BTreeMap<&str, &SecretBytes> = secret.items.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let rendered: Vec<_> =
+            templates.into_iter().map(|(name, template)| (name, template.render(|item| by_name[item].expose()).into())).collect();
+        secret.items.extend(rendered);
+        secret
+    }
 }
 
 /// Why there is no Secret.
@@ -168,7 +195,7 @@ pub fn not_opened(spec: &SealedSecretSpec) -> Vec<ItemReport> {
     spec.encrypted_data.iter().map(|(item, text)| not_tried(item, text.parse())).collect()
 }
 
-/// Opens all items of `spec` at `namespace` and `name` and builds the Secret.
+/// Opens all items of `spec` at `namespace` and `name`.
 #[must_use]
 pub fn open(
     namespace: &Namespace,
@@ -210,7 +237,7 @@ pub fn open(
     }
     let secret = match refusal(&items) {
         Some(refusal) => Err(refusal),
-        None => Ok(build(namespace, name, spec, plain, checked.templates)),
+        None => Ok(Opened { secret: without_templates(namespace, name, spec, plain), templates: checked.templates }),
     };
     Opening { items, secret }
 }
@@ -267,10 +294,17 @@ fn check(
             return Err(SpecError::ReservedMetadata);
         }
     }
+    // A value that does not even parse will never be in the Secret, so its length does not matter.
+    let lengths: BTreeMap<&str, usize> =
+        values.iter().map(|(name, value)| (name.as_str(), value.as_ref().map_or(0, SealedValue::plaintext_len))).collect();
+    let mut total: usize = lengths.values().sum();
     if spec.target.creation_policy == CreationPolicy::Merge {
         let mut items = template.data.keys().chain(spec.encrypted_data.keys().filter(|item| VALIDATED.contains(&item.as_str())));
         if let Some(item) = items.next() {
             return Err(SpecError::NotMerged(item.clone()));
+        }
+        if total > MAX_MERGED {
+            return Err(SpecError::TooLongToMerge);
         }
         return Ok(Checked { names, templates: Vec::new() });
     }
@@ -281,10 +315,6 @@ fn check(
     if let Some(items) = missing_item(type_, has) {
         return Err(SpecError::MissingItem { type_: type_.to_owned(), items });
     }
-    // A value that does not even parse will never be in the Secret, so its length does not matter.
-    let lengths: BTreeMap<&str, usize> =
-        values.iter().map(|(name, value)| (name.as_str(), value.as_ref().map_or(0, SealedValue::plaintext_len))).collect();
-    let mut total: usize = lengths.values().sum();
     if type_ == SSH_AUTH && lengths.get(SSH_KEY) == Some(&0) {
         return Err(SpecError::Empty(SSH_KEY));
     }
@@ -342,18 +372,12 @@ fn missing_item(type_: &str, has: impl Fn(&str) -> bool) -> Option<&'static str>
     (!complete).then_some(items)
 }
 
-fn build(
+fn without_templates(
     namespace: &Namespace,
     name: &ObjectName,
     spec: &SealedSecretSpec,
-    plain: BTreeMap<ItemName, SecretBytes>,
-    templates: Vec<(ItemName, CheckedTemplate)>,
+    items: BTreeMap<ItemName, SecretBytes>,
 ) -> PlainSecret {
-    let by_name: BTreeMap<&str, &SecretBytes> = plain.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let rendered: Vec<_> =
-        templates.into_iter().map(|(name, template)| (name, template.render(|item| by_name[item].expose()).into())).collect();
-    let mut items = plain;
-    items.extend(rendered);
     let template = spec.template.clone().unwrap_or_default();
     let metadata = template.metadata.unwrap_or_default();
     PlainSecret {
@@ -365,5 +389,34 @@ fn build(
         labels: metadata.labels,
         annotations: metadata.annotations,
         items,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::age::{Algorithm, Identity};
+    use crate::binding::Scope;
+    use crate::resources::sealed_secret::Target;
+    use crate::sealed::Recipients;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_is_small() {
+        let recipients = Recipients::new([Identity::generate(Algorithm::X25519).recipient().clone()]).unwrap();
+        let sealed = |length: usize| {
+            let value =
+                SealedValue::seal(&vec![0; length], Scope::Cluster, &recipients, "2026-11-23T06:50:00Z".parse().unwrap(), None);
+            value.unwrap().to_string()
+        };
+        let check = |policy: CreationPolicy, length: usize| {
+            let encrypted_data = [("a".to_owned(), sealed(length)), ("b".to_owned(), sealed(1))].into();
+            let target = Target { creation_policy: policy };
+            let spec = SealedSecretSpec { encrypted_data, target, ..SealedSecretSpec::default() };
+            check_spec(&spec, &AllowedTypes::with([]))
+        };
+        assert_eq!(check(CreationPolicy::Merge, MAX_MERGED - 1), Ok(()));
+        assert_eq!(check(CreationPolicy::Merge, MAX_MERGED), Err(SpecError::TooLongToMerge));
+        assert_eq!(check(CreationPolicy::Owner, MAX_MERGED), Ok(()));
     }
 }

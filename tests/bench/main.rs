@@ -2,6 +2,7 @@
 //! `just bench-edit`: what changing one item of a file costs as a whole command.
 //! `just bench-keys`: what rewrapping a repository costs, and what a flood of requests for it does to others.
 //! `just bench-check`: what checking a tree costs.
+//! `just bench-controller`: how fast, how large and how quick again the controller is.
 //!
 //! | file | idea |
 //! | --- | --- |
@@ -10,6 +11,7 @@
 //! | `value.rs` | seal, open and rewrap one value; rings of many keys |
 //! | `hostile.rs` | how long a refusal takes |
 //! | `check.rs` | a tree of 10,000 files against reading and parsing them |
+//! | `controller/` | objects in bulk, a restart, memory, latency, beside the API server's limit and Sealed Secrets |
 //! | `rewrap.rs` | a repository of 1,000 files, offline and through a cluster |
 //! | `flood.rs` | reconciling while rewrap requests flood in |
 //! | `process.rs` | the whole `bulla seal` and `bulla set` against `kubeseal`: time and memory |
@@ -19,6 +21,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
 mod check;
+mod controller;
 mod flood;
 mod hostile;
 mod measure;
@@ -35,7 +38,9 @@ use table::Table;
 
 fn main() -> ExitCode {
     if cfg!(debug_assertions) {
-        eprintln!("figures of an unoptimised build mean nothing; run: just bench-value, bench-edit, bench-keys or bench-check");
+        eprintln!(
+            "figures of an unoptimised build mean nothing; run: just bench-value, bench-edit, bench-keys, bench-check or bench-controller"
+        );
         return ExitCode::FAILURE;
     }
     match std::env::args().nth(1).as_deref() {
@@ -43,8 +48,9 @@ fn main() -> ExitCode {
         Some("edit") => edit(),
         Some("keys") => keys(),
         Some("check") => check(),
+        Some("controller") => controller(),
         _ => {
-            eprintln!("which? run: just bench-value, bench-edit, bench-keys or bench-check");
+            eprintln!("which? run: just bench-value, bench-edit, bench-keys, bench-check or bench-controller");
             return ExitCode::FAILURE;
         }
     }
@@ -73,8 +79,7 @@ fn keys() {
     head("kube-apiserver 1.37.2");
     let mut table = Table::default();
     rewrap::offline(&mut table);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let cluster = bulla_tests::cluster::Cluster::start(bulla_control_plane::Options::default()).await;
         let controller = cluster.controller(&[]).await;
         rewrap::through_the_cluster(&mut table, &cluster).await;
@@ -84,11 +89,22 @@ fn keys() {
     print!("{table}");
 }
 
+fn controller() {
+    head("kube-apiserver 1.37.2; sealed-secrets 0.27.1");
+    let mut table = Table::default();
+    runtime().block_on(controller::run(&mut table));
+    print!("{table}");
+}
+
 fn check() {
     head("granit-parser 2.2");
     let mut table = Table::default();
     check::run(&mut table);
     print!("{table}");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 fn head(beside: &str) {

@@ -22,6 +22,8 @@ pub(crate) enum Unit {
     Time,
     /// Given in KiB.
     Memory,
+    /// A number of things.
+    Count,
 }
 
 struct Row {
@@ -49,6 +51,7 @@ impl Unit {
             Self::Time if figure < 1000.0 => format!("{figure:.0} us"),
             Self::Time if figure < 1e6 => format!("{:.2} ms", figure / 1e3),
             Self::Time => format!("{:.2} s", figure / 1e6),
+            Self::Count => format!("{figure:.0}"),
             Self::Memory => format!("{:.1} MiB", figure / 1024.0),
         }
     }

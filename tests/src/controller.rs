@@ -20,10 +20,16 @@ impl Controller {
     /// Starts a controller with the token of `bulla-system/bulla-controller` and `args`; its log goes on where the last one ended. An
     /// unoptimised one says all that it does.
     pub async fn start(plane: &ControlPlane, args: &[&str]) -> Self {
-        let kubeconfig = plane.service_account_kubeconfig("bulla-system", "bulla-controller").await.unwrap();
+        Self::start_in(plane, "bulla-system", args).await
+    }
+
+    /// As [`Controller::start`], with the token of `namespace/bulla-controller` and its private keys there.
+    pub async fn start_in(plane: &ControlPlane, namespace: &str, args: &[&str]) -> Self {
+        let kubeconfig = plane.service_account_kubeconfig(namespace, "bulla-controller").await.unwrap();
+        let own = format!("--namespace={namespace}");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let http = format!("--http-address={address}");
-        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "warn" }, &http]
+        let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "info" }, &http, &own]
             .iter()
             .chain(args)
             .map(|arg| (*arg).to_owned())

@@ -74,9 +74,27 @@ pub fn check(sheet: &mut Sheet<'_>, span: Range<usize>, covered: &mut Vec<Range<
 fn object(sheet: &mut Sheet<'_>, lines: &[Line<'_>], indent: usize, covered: &mut Vec<Range<usize>>) {
     let named = |key: &str| lines.iter().find(|line| line.indent() > indent && line.is(key, None)).and_then(Line::entry);
     let name = named("name").map_or("?".to_owned(), |(_, _, value)| harmless(unquoted(without_comment(value))));
+    let text = sheet.text();
+    let end = lines.last().map_or(0, |line| line.start + line.text.len());
+    let mut done = 0;
     for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.indent() == indent) {
+        if line.start < done {
+            continue;
+        }
         let encoded = line.is("data", None);
         if encoded || line.is("stringData", None) {
+            if let Some(open) = braces(&text[..end], line.start + line.text.find(':').unwrap_or_default() + 1) {
+                let (entries, length) = in_braces(&text[open..end]);
+                done = open + length;
+                covered.push(open..done);
+                for (key, value) in entries {
+                    let (key, value) = (open + key.start..open + key.end, open + value.start..open + value.end);
+                    if !is_nothing(unquoted(&text[value.clone()]), encoded) {
+                        report(sheet, &name, key, value);
+                    }
+                }
+                continue;
+            }
             let below = lines[index + 1..].iter().take_while(|line| line.is_aside() || line.indent() > indent).count();
             let children = &lines[index + 1..=index + below];
             let end = children.last().map_or(line.start + line.text.len(), |last| last.start + last.text.len());
@@ -103,20 +121,89 @@ fn items(sheet: &mut Sheet<'_>, lines: &[Line<'_>], encoded: bool, name: &str) {
         if !is_nothing(&whole, encoded) {
             let start =
                 line.start + line.text.len() - line.text[at..].split_once(':').map_or("", |(_, rest)| rest).trim_start().len();
-            let item = harmless(key);
             let shown = line.start + at + line.text[at..].find(key).unwrap_or_default();
-            let shown = shown..shown + key.len();
-            let message = format!("item {item} of Secret {name} is in plain");
-            sheet.report(
-                PLAINTEXT_SECRET,
-                start..line.start + line.text.len(),
-                &Show::Masked(shown),
-                &format!("{name} {item}"),
-                message,
-            );
+            report(sheet, name, shown..shown + key.len(), start..line.start + line.text.len());
         }
         zeroize::Zeroize::zeroize(&mut whole);
     }
+}
+
+fn report(sheet: &mut Sheet<'_>, name: &str, key: Range<usize>, value: Range<usize>) {
+    let item = harmless(&sheet.text()[key.clone()]);
+    let message = format!("item {item} of Secret {name} is in plain");
+    sheet.report(PLAINTEXT_SECRET, value, &Show::Masked(key), &format!("{name} {item}"), message);
+}
+
+/// Where a mapping in braces begins behind a colon, on its line or below; `{{` begins an action.
+fn braces(text: &str, colon: usize) -> Option<usize> {
+    let mut at = colon;
+    for line in text[colon..].split_inclusive('\n') {
+        let content = line.trim_start();
+        let start = at + line.len() - content.len();
+        if !content.is_empty() && !content.starts_with('#') {
+            return (content.starts_with('{') && !content.starts_with("{{")).then_some(start);
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// Where key and value of an entry stand.
+type Entry = (Range<usize>, Range<usize>);
+
+/// The entries of the mapping in braces that `text` begins with, and its length. Quotes, actions and what is nested stay whole.
+fn in_braces(text: &str) -> (Vec<Entry>, usize) {
+    let bytes = text.as_bytes();
+    let (mut entries, mut start, mut colon, mut depth) = (Vec::new(), 1, None, 0_usize);
+    let (mut at, mut before) = (1, b'{');
+    while at < bytes.len() {
+        let (rest, byte) = (&text[at..], bytes[at]);
+        let ends = depth == 0 && matches!(byte, b',' | b'}' | b']');
+        if ends && let Some(colon) = colon.take() {
+            entries.push((trimmed(text, start..colon), trimmed(text, colon + 1..at)));
+        }
+        let length = match byte {
+            b'{' if rest.starts_with("{{") => rest.find("}}").map_or(rest.len(), |end| end + 2),
+            b'}' | b']' if depth == 0 => return (entries, at + 1),
+            b'#' if bytes[at - 1].is_ascii_whitespace() => rest.find('\n').unwrap_or(rest.len()),
+            b'"' | b'\'' if matches!(before, b'{' | b'[' | b',' | b':') => quoted(rest),
+            _ => rest.chars().next().map_or(1, char::len_utf8),
+        };
+        match byte {
+            b'{' | b'[' if length == 1 => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b',' if ends => start = at + 1,
+            b'#' if length > 1 && text[start..at].trim().is_empty() => start = at + length,
+            b':' if depth == 0 && colon.is_none() && (before == b'"' || !rest[1..].starts_with(|c: char| !c.is_whitespace())) => {
+                colon = Some(at);
+            }
+            _ => {}
+        }
+        at += length;
+        before = if byte.is_ascii_whitespace() || byte == b'#' && length > 1 { before } else { byte };
+    }
+    if let Some(colon) = colon {
+        entries.push((trimmed(text, start..colon), trimmed(text, colon + 1..text.len())));
+    }
+    (entries, text.len())
+}
+
+/// The length of the quoted text that `text` begins with.
+fn quoted(text: &str) -> usize {
+    let quote = text.as_bytes()[0];
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == quote && !escaped;
+        escaped = quote == b'"' && byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 2)
+}
+
+fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
+    let content = text[span.clone()].trim_start();
+    let start = span.end - content.len();
+    start..start + content.trim_end().len()
 }
 
 fn without_comment(text: &str) -> &str {
@@ -136,4 +223,29 @@ fn unquoted(text: &str) -> &str {
             Some(inner.strip_suffix(*quote).unwrap_or_else(|| inner.split(*quote).next().unwrap_or_default()))
         })
         .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_in_braces() {
+        let entries = |text: &'static str| {
+            let (entries, length) = in_braces(text);
+            let entries: Vec<_> = entries.into_iter().map(|(key, value)| (&text[key], &text[value])).collect();
+            (entries, &text[length..])
+        };
+        assert_eq!(entries("{}x"), (vec![], "x"));
+        assert_eq!(entries("{a: b, c: it's}x"), (vec![("a", "b"), ("c", "it's")], "x"));
+        assert_eq!(
+            entries("{a: {{ .b, \"}\" }}, 'c, d': \"}, \\\"\"}"),
+            (vec![("a", "{{ .b, \"}\" }}"), ("'c, d'", "\"}, \\\"\"")], "")
+        );
+        assert_eq!(
+            entries("{\"a\":\"b\",\n  c: [d, {e: f}], # g: h, }\n  i: j://k,\n}"),
+            (vec![("\"a\"", "\"b\""), ("c", "[d, {e: f}]"), ("i", "j://k")], "")
+        );
+        assert_eq!(entries("{é: ü, a: b"), (vec![("é", "ü"), ("a", "b")], ""), "not closed");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::completions;
 use crate::check::rule::Severity;
 use crate::check::{self, Report, Request};
 use crate::error::{Error, Kind, note, plural};
@@ -9,17 +10,16 @@ use crate::files::{self, Access};
 use crate::report::{Format, summary};
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  bulla check                              everything below the working directory that Git does not ignore\n  \
+#[command(after_help = "Examples:\n  bulla check                              all here and below that Git does not ignore\n  \
     bulla check --staged                     what the next commit would add\n  \
-    bulla check --since origin/main          what the commits of a branch brought, also what they took away again\n  \
+    bulla check --since origin/main          what a branch brought, also what it took away again\n  \
     helm template chart | bulla check -      what is applied in the end\n  \
-    bulla check --format json -o known.json  a baseline: bulla check --baseline known.json reports what is new\n\n\
-    Exit code 1 if there is an error; warnings and notes do not fail a run, unless .bulla.yaml makes them errors. In GitHub Actions and Azure\n\
-    DevOps the report is annotations, with -o a file that the pipeline reads; in GitLab and Jenkins with -o as well.\n\n\
-    docs/rules.md describes each rule. A comment beside what is found allows it: # bulla:allow RULE reason\n\
-    Without a key the MAC is unchecked: whoever can write a sealed value can write what it says of itself."
-)]
+    bulla check --format json -o known.json  a baseline: what is known\n  \
+    bulla check --baseline known.json        what is new since then\n\n\
+    Exit code 1 if there is an error; warnings and notes do not fail a run, unless .bulla.yaml makes them errors.\n\n\
+    In GitHub Actions and Azure DevOps the report is annotations, with -o a file that the pipeline reads; in GitLab and Jenkins with -o as well.\n\n\
+    docs/rules.md describes each rule. A comment beside what is found allows it: # bulla:allow RULE reason\n\n\
+    Without a key the MAC is unchecked: whoever can write a sealed value can write what it says of itself.")]
 pub struct Args {
     /// Files, or folders of them; standard input for - [default: the working directory, or all that --staged or --since find]
     #[arg(value_name = "PATH")]
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "REV")]
     since: Option<String>,
     /// Leave out a rule; may be repeated
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", add = completions::rules())]
     skip: Vec<String>,
     /// Leave out what this earlier report in JSON has
     #[arg(long, value_name = "FILE")]
@@ -51,6 +51,11 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
+    // One that came with the files under check would choose what is overwritten.
+    if let Some(output) = args.output.as_ref().filter(|output| output.is_symlink()) {
+        let failed = Error::new(Kind::Io, format!("cannot write the report to {}", output.display())).cause("it is a link");
+        return Err(failed.hint("remove it, or name another file; - is standard output"));
+    }
     let report = check::run(&Request {
         paths: args.paths.clone(),
         staged: args.staged,

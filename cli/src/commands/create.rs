@@ -16,10 +16,11 @@ use crate::yaml::{push_quoted, to_yaml};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  bulla create db -n shop password -o clusters/prod/db.yaml     asks for the value, without showing it\n  \
+    after_help = "Examples:\n  bulla create db -n shop password -o prod/db.yaml     asks for the value, without showing it\n  \
     bulla create api -n shop --from-env-file .env -R prod.recipients -o api.yaml\n  \
     bulla create web -n shop --tls-cert web.crt --tls-key web.key -o web.yaml\n  \
-    bulla create pull -n shop --docker-server registry.internal --docker-username ci --docker-password-file token -o pull.yaml\n\n\
+    bulla create pull -n shop --docker-server registry.internal --docker-username ci \\\n    \
+    --docker-password-file token -o pull.yaml\n\n\
     A value never stands on the command line. Without flags the recipients are those of the rule for the file that is written; where there \
     is no .bulla.yaml, the newest key of the current context."
 )]

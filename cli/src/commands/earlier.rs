@@ -2,7 +2,6 @@
 //! a diff shows only what is new.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use bulla_keys::KeyRing;
 use bulla_shared::SecretBytes;
@@ -11,6 +10,7 @@ use bulla_shared::names::{ItemName, Place};
 use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_shared::sealed::{SealError, SealedValue};
 
+use super::git::git;
 use crate::cluster::Cluster;
 use crate::cluster::live::Live;
 use crate::error::{Error, Kind};
@@ -105,7 +105,6 @@ fn is_under(value: &SealedValue, options: &SealOptions<'_>) -> bool {
 fn committed(path: &Path) -> Option<Vec<u8>> {
     let path = std::path::absolute(path).ok()?;
     let name = path.file_name()?.to_str()?;
-    let mut git = Command::new("git");
-    git.arg("-C").arg(path.parent()?).args(["cat-file", "blob", &format!("HEAD:./{name}")]).stdin(Stdio::null());
-    git.output().ok().filter(|output| output.status.success()).map(|output| output.stdout)
+    let output = git(path.parent()?).args(["cat-file", "blob", &format!("HEAD:./{name}")]).output();
+    output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
 }

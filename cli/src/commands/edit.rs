@@ -21,9 +21,11 @@ use crate::yaml::{plaintext_room, push_plaintext};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bulla edit db.yaml                      values are placeholders: overwrite, add or remove lines\n  \
-    bulla edit -i recovery.key db.yaml      values are opened, and only those that change are sealed again\n\n\
+    bulla edit -i recovery.key db.yaml      values are opened, and only what changes is sealed again\n\n\
     The editor is $VISUAL, else $EDITOR. Its text lies in memory where the system has such a folder (/dev/shm, $XDG_RUNTIME_DIR), readable to \
-    you alone, and is removed however the editor ends. A placeholder is valid only under the item that it was shown under."
+    you alone, and is removed however the editor ends. A placeholder is valid only under the item that it was shown under.\n\n\
+    What cannot be used or written comes back to the editor with the reason on top; leaving it as it is gives up. What others change in the \
+    file meanwhile stays, and where both changed the same item you choose."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -35,7 +37,7 @@ pub struct Args {
     sealing: SealingArgs,
 }
 
-/// What is done in an editor: an item keeps its ciphertext, or has a value.
+/// Items with a value, or without: in a text such an item keeps its ciphertext, among those that were touched it goes.
 type Wanted = Vec<(ItemName, Option<SecretBytes>)>;
 
 const TAG: &str = "!sealed";
@@ -60,46 +62,96 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let mut draft = Draft::new("items.yaml", &text(&object, &opened))?;
     let mut text = draft.edit()?;
-    // What cannot be used goes back to whoever typed it, whatever the reason.
-    let edited = loop {
-        let changes = read(&text, &object).and_then(|wanted| args.changes(&object, &opened, &sealing, wanted));
-        match changes.and_then(|changes| if changes.is_empty() { Ok(None) } else { file.edited(object[0], &changes).map(Some) }) {
-            Ok(edited) => break edited,
-            Err(error) => text = again(&mut draft, &text, error)?,
-        }
-    };
-    let Some(edited) = edited else {
-        note("nothing changed");
-        return Ok(());
-    };
-    args.object.finish(&file, &edited)
+    let mut session = Session { args, shown: &object, opened: &opened, sealing: &sealing, told: BTreeMap::new() };
+    // What cannot be used or written goes back to whoever typed it, whatever the reason.
+    while let Err(refusal) = session.apply(&text) {
+        text = again(&mut draft, &text, refusal)?;
+    }
+    Ok(())
 }
 
-impl Args {
-    /// What was changed, removed and added, sealed.
-    fn changes(
-        &self,
-        object: &[&Found],
-        opened: &BTreeMap<ItemName, SecretBytes>,
-        sealing: &Sealing,
-        wanted: Wanted,
-    ) -> Result<Vec<Change>, Error> {
-        let mut changes = Vec::new();
-        for found in object {
-            if !wanted.iter().any(|(item, _)| item.as_str() == found.item) {
-                changes.push(Change::Unset(items::name(&found.item)?));
-            }
-        }
-        for (item, value) in wanted {
-            match value {
-                Some(value) if opened.get(&item).is_none_or(|old| old.expose() != value.expose()) => {
-                    changes.push(self.object.seal(object, sealing, item, &value)?);
-                }
-                _ => {}
-            }
-        }
-        Ok(changes)
+/// Why a text goes back to the editor.
+enum Refusal {
+    /// Something has to be changed in it.
+    Mend(Error),
+    /// It may be meant as it is: whoever takes the reason away says so.
+    Confirm(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Mend(error)
     }
+}
+
+/// What the edited text is held against.
+struct Session<'a> {
+    args: &'a Args,
+    /// The items that the editor was started with.
+    shown: &'a [&'a Found],
+    opened: &'a BTreeMap<ItemName, SecretBytes>,
+    sealing: &'a Sealing,
+    /// What others have made of items meanwhile, as far as the user has been told.
+    told: BTreeMap<ItemName, Option<String>>,
+}
+
+impl Session<'_> {
+    /// Brings what was typed into the file as it is by now.
+    fn apply(&mut self, text: &str) -> Result<(), Refusal> {
+        let told =
+            |item: &ItemName, placeholder: &str| self.told.get(item).is_some_and(|told| told.as_deref() == Some(placeholder));
+        let wanted =
+            read(text, |item, placeholder| digest(self.shown, item).as_deref() == Some(placeholder) || told(item, placeholder))?;
+        let file = self.args.object.read()?;
+        let object = self.args.object.choose(&file)?;
+        let (mut changes, mut lost) = (Vec::new(), BTreeMap::new());
+        for (item, value) in self.touched(wanted)? {
+            let now = digest(&object, &item);
+            let known = self.told.get(&item).cloned().unwrap_or_else(|| digest(self.shown, &item));
+            if now != known && (now.is_some() || value.is_some()) {
+                lost.insert(item.clone(), now.clone());
+            }
+            match value {
+                Some(value) => changes.push(self.args.object.seal(&object, self.sealing, item, &value)?),
+                None if now.is_some() => changes.push(Change::Unset(item)),
+                None => {}
+            }
+        }
+        if !lost.is_empty() {
+            let theirs = |now: &Option<String>| now.as_ref().map_or("removed".to_owned(), |now| format!("{TAG} {now}"));
+            let items: Vec<_> = lost.iter().map(|(item, now)| format!("{item} ({})", theirs(now))).collect();
+            let error = Error::new(Kind::Io, format!("cannot write {}", file.path.display()))
+                .cause(format!("somebody else has changed meanwhile: {}", items.join(", ")))
+                .hint("it is as they left it; run this again");
+            self.told.extend(lost);
+            return Err(Refusal::Confirm(error));
+        }
+        if changes.is_empty() {
+            note("nothing changed");
+            return Ok(());
+        }
+        let edited = file.edited(object[0], &changes)?;
+        Ok(self.args.object.finish(&file, &edited)?)
+    }
+
+    /// Items that were changed, added, or taken away.
+    fn touched(&self, wanted: Wanted) -> Result<Wanted, Error> {
+        let mut touched = Vec::new();
+        for found in self.shown {
+            if !wanted.iter().any(|(item, _)| item.as_str() == found.item) {
+                touched.push((items::name(&found.item)?, None));
+            }
+        }
+        let is_new =
+            |item: &ItemName, value: &SecretBytes| self.opened.get(item).is_none_or(|old| old.expose() != value.expose());
+        touched.extend(wanted.into_iter().filter(|(item, value)| value.as_ref().is_some_and(|value| is_new(item, value))));
+        Ok(touched)
+    }
+}
+
+/// How the placeholder of an item names its ciphertext, if the item is there.
+fn digest(object: &[&Found], item: &ItemName) -> Option<String> {
+    object.iter().find(|found| found.item == item.as_str()).map(|found| found.value.digest().as_str().to_owned())
 }
 
 /// What the editor shows.
@@ -122,8 +174,8 @@ fn text(object: &[&Found], opened: &BTreeMap<ItemName, SecretBytes>) -> Zeroizin
     text
 }
 
-/// What was done to it.
-fn read(text: &str, object: &[&Found]) -> Result<Wanted, Error> {
+/// What was done to it. `belongs`: whether an item has, or had, the ciphertext of a placeholder.
+fn read(text: &str, belongs: impl Fn(&ItemName, &str) -> bool) -> Result<Wanted, Error> {
     let failed = |cause: String, hint: &str| Error::new(Kind::Usage, "cannot use the edited text").cause(cause).hint(hint);
     let refused = |error: ManifestError| failed(error.to_string(), error.hint());
     let source = decode(text.as_bytes().to_vec()).map_err(refused)?;
@@ -143,8 +195,7 @@ fn read(text: &str, object: &[&Found]) -> Result<Wanted, Error> {
         let scalar = node.as_scalar().ok_or_else(|| at("not a text", "write it as one text, in quotes or as a block after |"))?;
         let value = match (node.tag(), scalar.read()) {
             (Some(Tag::Other(tag)), _) if **tag == *TAG => {
-                let own = object.iter().find(|found| found.item == item.as_str());
-                if own.is_none_or(|found| found.value.digest() != scalar.raw()) {
+                if !belongs(&item, scalar.raw()) {
                     return Err(at(
                         "this placeholder belongs to another item",
                         "a placeholder is valid only under its own item; a value moves only by being written again",
@@ -165,13 +216,18 @@ fn read(text: &str, object: &[&Found]) -> Result<Wanted, Error> {
 const REASON: &str = "# error: ";
 
 /// Back to the editor, with the reason on top and all that was typed. Whoever leaves it as it is gives up.
-fn again(draft: &mut Draft, text: &str, error: Error) -> Result<Zeroizing<String>, Error> {
-    let (typed, reason) = (typed(text), error.one_line());
+fn again(draft: &mut Draft, text: &str, refusal: Refusal) -> Result<Zeroizing<String>, Error> {
+    let (error, confirms) = match refusal {
+        Refusal::Mend(error) => (error, None),
+        Refusal::Confirm(error) => (error, Some("; take this line away to overwrite it, or keep theirs as !sealed")),
+    };
+    let (typed, reason) = (typed(text), error.one_line() + confirms.unwrap_or_default());
     let mut next = Zeroizing::new(String::with_capacity(REASON.len() + reason.len() + 1 + typed.len()));
     next.extend([REASON, reason.as_str(), "\n", typed]);
     draft.rewrite(&next)?;
     let edited = draft.edit()?;
-    if self::typed(&edited) == typed { Err(error) } else { Ok(edited) }
+    let given_up = if confirms.is_some() { edited == next } else { self::typed(&edited) == typed };
+    if given_up { Err(error) } else { Ok(edited) }
 }
 
 /// The text without a reason that we put on top.
@@ -194,7 +250,7 @@ mod tests {
         push_plaintext(&mut text, &value);
         text.push('\n');
         assert_eq!(text.capacity(), capacity, "a buffer that grows leaves plaintext behind");
-        let wanted = read(&text, &[]).ok()?;
+        let wanted = read(&text, |_, _| false).ok()?;
         wanted.into_iter().next()?.1.map(|value| value.expose().to_vec())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What may be opened stands on the command line. Neither the file nor `.bulla.yaml` decides it: whoever writes to the repository must not.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,11 +12,12 @@ use std::str::FromStr;
 use bulla_keys::KeyRing;
 use bulla_shared::age::Identity;
 
+use super::completions;
 use crate::error::{Error, Kind, plural, warn};
 use crate::exec::files::{Files, Storage};
 use crate::exec::names::Variable;
 use crate::exec::selection::{Chosen, Object, Only, Rules, choose};
-use crate::exec::{child, environment, identity};
+use crate::exec::{child, environment, identity, selection};
 use crate::files::{self, Access};
 use crate::masks::{Host, azure, github, gitlab};
 use crate::redact::{SHORTEST, Secrets, Short, too_short};
@@ -26,21 +27,23 @@ use crate::source::{SealedFileSource, Source as _};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(after_help = "\
 Examples:
-  bulla exec -i ci.key shop/db=deploy/db.yaml -- ./migrate
-  bulla exec --identity-env BULLA_IDENTITY --only password=PGPASSWORD shop/db=deploy/db.yaml -- psql -f migrate.sql
-  bulla exec -i ci.key --as-files --only kubeconfig=KUBECONFIG ops/prod=access.yaml -- kubectl apply -k .
+  bulla exec -i ci.key --prefix DB_ shop/db=deploy/db.yaml -- ./migrate
+  bulla exec --identity-env BULLA_IDENTITY --only password=PGPASSWORD \\
+    shop/db=deploy/db.yaml -- psql -f migrate.sql
+  bulla exec -i ci.key --as-files --only kubeconfig=KUBECONFIG \\
+    ops/prod=access.yaml -- kubectl apply -k .
 
 Exit codes: that of CMD, 128+n if signal n ended it; 125 if it was not started, 126 if it may not be run, 127 if it is not there")]
 pub struct Args {
     /// What may be opened, and the sealed file it is in; may be repeated
-    #[arg(value_name = "NAMESPACE/NAME=FILE", required = true)]
+    #[arg(value_name = "NAMESPACE/NAME=FILE", required = true, add = completions::places())]
     files: Vec<Named>,
     #[command(flatten)]
     identity: identity::SourcesOfIdentities,
-    /// Hand over only this item, as ENV or under its own name in upper case; may be repeated
+    /// Hand over this item, as ENV or under its own name in upper case; may be repeated
     #[arg(long, value_name = "[NAMESPACE/NAME/]ITEM[=ENV]")]
     only: Vec<Only>,
-    /// Put this before the names of variables that --only does not give
+    /// Put this before the names of variables that --only does not give; without --only it hands over all items
     #[arg(long, default_value = "", hide_default_value = true)]
     prefix: String,
     /// Set this variable although it changes how programs run, or is set already; may be repeated
@@ -96,6 +99,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
         let failed = Error::new(Kind::NotStarted, "there is no command");
         return Err(failed.hint("write it after two dashes: bulla exec -i FILE NAMESPACE/NAME=FILE -- ./deploy"));
     }
+    if args.only.is_empty() && args.prefix.is_empty() {
+        let failed = Error::new(Kind::NotStarted, "nothing says which variables there will be");
+        return Err(failed.cause("the file would choose their names, and many names change how programs run").hint(
+            "name each item: --only ITEM or --only ITEM=ENV; or hand over all of them under names that begin alike: --prefix DB_",
+        ));
+    }
     let identities = args.identity.read().map_err(Error::before_the_command)?;
     // Redacted too: the command may find the file that they came from.
     let keys_text: Vec<_> = identities.iter().map(Identity::to_text).collect();
@@ -108,9 +117,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
         Secrets::new(values.chain(keys_text.iter().map(|text| text.as_bytes())))
     });
     drop(keys_text);
+    announce(args, &chosen).map_err(Error::before_the_command)?;
+    // Before there is a file to take away, and after what may have to wait for a reader.
+    let heard = child::listen().map_err(Error::before_the_command)?;
     let (command, files) = prepare(args, &chosen).map_err(Error::before_the_command)?;
     drop(chosen);
-    let ended = child::run(command, secrets.as_ref());
+    let ended = child::run(command, heard, secrets.as_ref());
     if let Some(files) = files {
         files.remove();
     }
@@ -126,7 +138,20 @@ fn chosen(args: &Args, identities: Vec<Identity>) -> Result<Vec<Chosen>, Error> 
         opened.push((object.clone(), SealedFileSource { namespace, name, file: file.clone(), keys: &keys }.open()?));
     }
     let rules = Rules { only: &args.only, prefix: &args.prefix, allowed: &args.allow_name, as_files: args.as_files };
-    choose(opened, rules, |name| std::env::var_os(name).is_some())
+    choose(opened, rules, is_set)
+}
+
+/// Whether the command would have the variable anyway.
+fn is_set(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some()
+}
+
+/// What is said before the command runs: of what will not be redacted, and to the host.
+fn announce(args: &Args, chosen: &[Chosen]) -> Result<(), Error> {
+    if !args.no_redact {
+        warn_of_short(chosen, "redacted");
+    }
+    if args.mask { mask(chosen) } else { Ok(()) }
 }
 
 /// The command as it will be started, and the folder of its files.
@@ -147,12 +172,6 @@ fn prepare(args: &Args, chosen: &[Chosen]) -> Result<(Command, Option<Files>), E
             Some(files) => command.env(chosen.variable.as_str(), files.write(chosen)?),
             None => command.env(chosen.variable.as_str(), environment::value(chosen)?),
         };
-    }
-    if !args.no_redact {
-        warn_of_short(chosen, "redacted");
-    }
-    if args.mask {
-        mask(chosen)?;
     }
     // No core dump of ours, which would hold the values; the command's own are its business.
     #[cfg(target_os = "linux")]
@@ -200,7 +219,7 @@ fn export(args: &Args, chosen: &[Chosen]) -> Result<(), Error> {
     warn_of_short(chosen, "masked");
     match Host::detect(|name| std::env::var_os(name)) {
         Some(Host::GitHub) => export_to_github(chosen),
-        Some(Host::Azure) => export_to_azure(chosen),
+        Some(Host::Azure) => export_to_azure(args, chosen),
         Some(Host::GitLab) => match &args.allow_artifact {
             Some(path) => export_to_artifact(chosen, path),
             None => Err(Error::new(Kind::Usage, "GitLab passes variables to later jobs in an artifact only")
@@ -228,11 +247,20 @@ fn export_to_github(chosen: &[Chosen]) -> Result<(), Error> {
     append(&path, &lines)
 }
 
-fn export_to_azure(chosen: &[Chosen]) -> Result<(), Error> {
+fn export_to_azure(args: &Args, chosen: &[Chosen]) -> Result<(), Error> {
     let folder = std::env::var_os("AGENT_TEMPDIRECTORY").map(PathBuf::from);
+    let commands: Vec<_> = chosen.iter().map(|chosen| azure::variable(chosen.variable.as_str(), chosen.value.expose())).collect();
+    // A value that goes into a file has another name, which is looked at as the first one was.
+    for (in_file, _) in chosen.iter().zip(&commands).filter(|(_, command)| command.is_none()) {
+        let name = in_file.variable.of_file();
+        selection::allow(&in_file.label, &name, &args.allow_name, is_set)?;
+        if let Some(other) = chosen.iter().find(|other| other.variable == name) {
+            return Err(selection::same_name(&name, &in_file.label, &other.label));
+        }
+    }
     mask(chosen)?;
-    for chosen in chosen {
-        let command = match azure::variable(chosen.variable.as_str(), chosen.value.expose()) {
+    for (chosen, command) in chosen.iter().zip(commands) {
+        let command = match command {
             Some(command) => command,
             None => azure::path_variable(chosen.variable.of_file().as_str(), &kept_file(chosen, folder.as_deref())?),
         };
@@ -282,12 +310,12 @@ fn delimiter() -> Result<String, Error> {
     Ok(format!("bulla_{:032x}", u128::from_ne_bytes(random)))
 }
 
-/// Appends to a file of the host's.
+/// Appends to a file of the host's. Its last line may lack its end, which would make ours a part of it; blank lines are passed over.
 fn append(path: &Path, lines: &[impl AsRef<[u8]>]) -> Result<(), Error> {
-    let appended = OpenOptions::new()
-        .append(true)
-        .open(path)
-        .and_then(|mut file| lines.iter().try_for_each(|line| file.write_all(line.as_ref())));
+    let appended = OpenOptions::new().append(true).open(path).and_then(|mut file| {
+        file.write_all(b"\n")?;
+        lines.iter().try_for_each(|line| file.write_all(line.as_ref()))
+    });
     appended.map_err(|error| {
         let failed = Error::new(Kind::Io, format!("cannot append to {}", path.display())).cause(error);
         failed.hint("the runner makes the file that $GITHUB_ENV names before each step")

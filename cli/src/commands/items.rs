@@ -7,6 +7,7 @@ use bulla_shared::SecretBytes;
 use bulla_shared::names::ItemName;
 use zeroize::Zeroizing;
 
+use super::completions;
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
 use crate::passphrase::ask;
@@ -15,7 +16,7 @@ use crate::passphrase::ask;
 #[derive(Debug, clap::Args)]
 pub(super) struct ValueArgs {
     /// Items whose values are asked for on a terminal; one alone is read from standard input where that is no terminal
-    #[arg(value_name = "ITEM")]
+    #[arg(value_name = "ITEM", add = completions::items())]
     items: Vec<String>,
     /// Item whose value is the content of a file, - for standard input; may be repeated
     #[arg(long, value_name = "ITEM=FILE")]
@@ -26,6 +27,9 @@ pub(super) struct ValueArgs {
     /// Take line breaks off the end of values
     #[arg(long)]
     trim: bool,
+    /// Take an empty value from the terminal or standard input
+    #[arg(long)]
+    allow_empty: bool,
 }
 
 impl ValueArgs {
@@ -56,10 +60,14 @@ impl ValueArgs {
             } else {
                 self.ended(&item, Input::Stdin.read("the value")?)
             };
+            self.not_empty(&item, &value)?;
             values.push((item, value.into()));
         }
         for (item, input) in files {
             let value = self.ended(&item, input.read("the value")?);
+            if input == Input::Stdin {
+                self.not_empty(&item, &value)?;
+            }
             values.push((item, value.into()));
         }
         for path in &self.from_env_file {
@@ -71,6 +79,15 @@ impl ValueArgs {
             }
         }
         Ok(values)
+    }
+
+    /// Nothing comes from a program that failed, and would be sealed in the place of a value that works.
+    fn not_empty(&self, item: &ItemName, value: &[u8]) -> Result<(), Error> {
+        if self.allow_empty || !value.is_empty() {
+            return Ok(());
+        }
+        let failed = Error::new(Kind::Usage, format!("the value of {item} is empty"));
+        Err(failed.hint("if a program writes it, look whether that failed; if it is meant, add --allow-empty"))
     }
 
     /// A value without its last line breaks, if that is asked for; a warning where they are likely a slip.

@@ -27,6 +27,8 @@ mod values;
 
 use std::process::ExitCode;
 
+pub use completions::answer;
+
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -79,7 +81,7 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Make Git treat sealed files well: hook, diff, merge
     Git(git::Args),
-    /// Print shell completions
+    /// Print the script by which a shell completes, also names of items and targets
     Completions(completions::Args),
     /// Print or write the man pages
     Man(man::Args),

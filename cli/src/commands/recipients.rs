@@ -10,6 +10,7 @@ use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsFile};
 use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
 use jiff::Timestamp;
 
+use super::completions;
 use crate::cluster::{CONTEXT, Cluster, ContextArgs};
 use crate::config::Config;
 use crate::error::{Error, Kind, note};
@@ -19,12 +20,13 @@ use crate::keys;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bulla recipients --context prod > prod.recipients   the keys of a cluster, for a new file\n  \
-    bulla recipients                                    exit code 1 if a committed file differs from its cluster\n  \
+    bulla recipients                                    exit code 1 if a committed file differs\n  \
     bulla recipients prod --update                      write the file of this target\n\n\
     Compare fingerprints with the cluster's admins before you commit a changed file: whoever owns a key in it reads what is sealed next."
 )]
 pub struct Args {
     /// Target of .bulla.yaml [default: all that have a file and a context]
+    #[arg(add = completions::targets())]
     target: Option<String>,
     /// Write the committed files as the clusters are
     #[arg(long)]
@@ -34,7 +36,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let Some(config) = Config::here()? else {
+    let Some(config) = Config::for_sealing()? else {
         if args.target.is_some() || args.update {
             return Err(Config::missing().hint("targets are named there; without it, this prints the recipients of --context"));
         }

@@ -25,7 +25,8 @@ use crate::yaml::to_yaml;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bulla seal -R prod.recipients secret.yaml -o sealed.yaml\n  \
-    kubectl create secret generic db -n prod --from-file=password --dry-run=client -o yaml | bulla seal -r age1pq1… > db.yaml\n\n\
+    kubectl create secret generic db -n prod --from-file=password --dry-run=client -o yaml |\n    \
+    bulla seal -r age1pq1… > db.yaml\n\n\
     Without flags the recipients are those of the rule for the file; where there is no .bulla.yaml, the newest key of the current context.")]
 pub struct Args {
     /// Manifests with Secrets, YAML or JSON; standard input without any, or for -

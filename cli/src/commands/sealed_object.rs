@@ -8,6 +8,7 @@ use bulla_shared::binding::{KeyId, Scope, ScopeKind};
 use bulla_shared::names::{ItemName, Namespace, ObjectName, Place};
 use bulla_shared::sealed::SealedValue;
 
+use super::completions;
 use super::sealing::Sealing;
 use crate::config::Config;
 use crate::error::{Error, Kind};
@@ -19,7 +20,7 @@ pub(super) struct ObjectArgs {
     /// File with the SealedSecret
     pub(super) file: PathBuf,
     /// Name of the SealedSecret, if there are several in the file
-    #[arg(long)]
+    #[arg(long, add = completions::objects())]
     name: Option<String>,
     /// Namespace of the SealedSecret, if there are several or it names none
     #[arg(short, long)]

@@ -8,6 +8,7 @@ use bulla_shared::sealed::Recipients;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::completions;
 use super::values::{Scope, due};
 use crate::cluster::sealing_keys::announced_key;
 use crate::config::{self, Choice, Config};
@@ -23,7 +24,7 @@ pub(super) struct SealingArgs {
     #[arg(long, conflicts_with_all = ["recipients", "recipient_files"])]
     context: Option<String>,
     /// Target of .bulla.yaml to seal to; may be repeated [default: those of the rule for the file]
-    #[arg(short, long = "target", value_name = "NAME", conflicts_with_all = ["recipients", "recipient_files", "context"])]
+    #[arg(short, long = "target", value_name = "NAME", add = completions::targets(), conflicts_with_all = ["recipients", "recipient_files", "context"])]
     targets: Vec<String>,
     /// What a value is bound to [default: what the values in the file are, else what the rule says, else strict]
     #[arg(long, value_enum)]
@@ -58,7 +59,7 @@ impl SealingArgs {
             Some(context) => vec![announced_key(Some(context))?],
             None => self.recipients.read()?,
         };
-        let config = if given.is_empty() { Config::here()? } else { None };
+        let config = if given.is_empty() { Config::for_sealing()? } else { None };
         Ok(Sealer { args: self, given, config, now: Timestamp::now() })
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use super::completions;
 use crate::error::{Error, Kind};
 use crate::files::{self, Access, Input};
 use crate::keys::IdentityArgs;
@@ -21,7 +22,7 @@ pub struct Args {
     #[command(flatten)]
     identities: IdentityArgs,
     /// Print the bytes of this one item and nothing else
-    #[arg(long)]
+    #[arg(long, add = completions::items())]
     item: Option<String>,
     /// File to write, for its owner alone; standard output without it, or for -
     #[arg(short, long, value_name = "FILE")]

@@ -1,5 +1,6 @@
 //! `bulla unset`: items taken out of a sealed file, without any key.
 
+use super::completions;
 use super::items::name;
 use super::sealed_object::ObjectArgs;
 use crate::error::Error;
@@ -12,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     object: ObjectArgs,
     /// Items to take out
-    #[arg(value_name = "ITEM", required = true)]
+    #[arg(value_name = "ITEM", required = true, add = completions::items())]
     items: Vec<String>,
 }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, waitid, waitpid};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGQUIT, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
@@ -20,19 +20,27 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 use super::pump::pump;
 use crate::error::{Error, Kind, warn};
 use crate::redact::Secrets;
-
-/// What is passed on. SIGTSTP and its kin are left to stop us: a shell sends them to the group.
-const PASSED_ON: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT];
+use crate::signals::ending;
 
 /// How long it takes at most until a signal to a group has reached all of it.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// What is sent to us and passed on.
+#[derive(Debug)]
+pub struct Heard(SignalsInfo<WithOrigin>);
+
+/// From now on no signal ends us by itself. SIGTSTP and its kin are left to stop us: a shell sends them to the group.
+pub fn listen() -> Result<Heard, Error> {
+    let signals = SignalsInfo::new(ending().chain([SIGWINCH, SIGCONT]));
+    signals.map(Heard).map_err(|error| failed("cannot listen for signals", &error))
+}
+
 /// Runs the command to its end and gives its exit code, 128 + n if signal n ended it. With `secrets`, its output goes through a redactor.
-pub fn run(mut command: Command, secrets: Option<&Secrets>) -> Result<u8, Error> {
-    // Before the command is there, so that no signal ends us and not it.
-    let ignored = ignored_signals();
-    let passed_on = PASSED_ON.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
-    let mut signals = SignalsInfo::<WithOrigin>::new(passed_on).map_err(|error| failed("cannot listen for signals", &error))?;
+pub fn run(mut command: Command, Heard(mut signals): Heard, secrets: Option<&Secrets>) -> Result<u8, Error> {
+    // Told to end before there is anything to pass it on to.
+    if let Some(told) = signals.pending().find(|told| ![SIGWINCH, SIGCONT].contains(&told.signal)) {
+        return Ok(exit_code(128 + told.signal));
+    }
     if secrets.is_some() {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     }
@@ -71,7 +79,11 @@ pub fn run(mut command: Command, secrets: Option<&Secrets>) -> Result<u8, Error>
     });
     let status = status.map_err(|error| failed("cannot wait for the command", &error))?;
     let code = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?));
-    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    Ok(code.map_or(u8::MAX, exit_code))
+}
+
+fn exit_code(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(u8::MAX)
 }
 
 /// Waits until it is over. While it is stopped by itself, so are we, for the shell to see.
@@ -100,30 +112,19 @@ fn wait(pid: Pid, target: &Mutex<Option<Pid>>) -> io::Result<WaitStatus> {
 /// Passes signals on until the handle is closed.
 fn pass_on(signals: &mut SignalsInfo<WithOrigin>, target: &Mutex<Option<Pid>>) {
     for Origin { signal, cause, .. } in signals.forever() {
-        // The terminal's go to the whole group, so the command has it already.
-        if cause == Cause::Kernel {
+        // What the keys and the size of a terminal mean goes to the whole group, so the command has it already. That the terminal is gone
+        // is told to the leader of the session alone.
+        if cause == Cause::Kernel && [SIGINT, SIGQUIT, SIGWINCH].contains(&signal) {
             continue;
         }
         let target = target.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(pid), Some(signal)) = (*target, Signal::from_named_raw(signal)) {
+        // A real-time signal has no name; what it would do to us is to end us.
+        let signal = Signal::from_named_raw(signal).unwrap_or(Signal::TERM);
+        if let Some(pid) = *target {
             // It may be over; then nobody is left to tell.
             let _ = kill_process(pid, signal);
         }
     }
-}
-
-/// The signals that we were started to ignore, as with `nohup`; the command is to ignore them as well, and a handler would undo that.
-#[cfg(target_os = "linux")]
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
-}
-
-/// Other systems do not tell.
-#[cfg(not(target_os = "linux"))]
-fn ignored_signals() -> u64 {
-    0
 }
 
 fn failed(what: &str, error: &io::Error) -> Error {

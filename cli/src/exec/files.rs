@@ -1,6 +1,6 @@
 //! Values as files on memory-backed storage, for their owner alone, gone when the command is.
 //!
-//! A SIGKILL of `bulla` leaves them in memory until the machine stops; nothing else does, and nothing puts them on a disk.
+//! A SIGKILL of `bulla`, or a fault in it, leaves them in memory until the machine stops; nothing else does, and nothing puts them on a disk.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};

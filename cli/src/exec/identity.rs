@@ -1,4 +1,5 @@
-//! The private keys for `exec`: from files, a variable, a file descriptor. Never from an argument, and never left to the command.
+//! The private keys for `exec`: from files, a variable, a file descriptor. Never from an argument, and never handed to the command, which runs as
+//! the same user and may still find what the shell above has in its environment.
 
 use std::env;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub struct SourcesOfIdentities {
     /// File with private keys; may be repeated
     #[arg(short, long = "identity", value_name = "FILE")]
     pub identities: Vec<PathBuf>,
-    /// Variable that holds private keys, as text; the command does not get it
+    /// Variable that holds private keys, as text; it is not in the environment of the command
     #[arg(long, value_name = "ENV")]
     pub identity_env: Option<String>,
     /// Open file descriptor to read private keys from; the command does not get it

@@ -1,4 +1,5 @@
-//! Which opened values the command gets, and under which names. The command line decides; where the file could, it is refused.
+//! Which opened values the command gets, and under which names. The command line names each item, or gives what all names begin with: a file
+//! alone names no variable.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -62,7 +63,7 @@ impl FromStr for Only {
 /// What the command line says about names.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
-    /// The items that are wanted; all if there are none.
+    /// The items that are wanted; with a prefix, all if there are none.
     pub only: &'a [Only],
     /// Put before names that the command line does not give.
     pub prefix: &'a str,
@@ -106,10 +107,7 @@ pub fn choose(opened: Vec<(Object, Values)>, rules: Rules<'_>, is_set: impl Fn(&
             allow(&label, &variable, rules.allowed, &is_set)?;
             let next = Chosen { label, object: object.clone(), item, variable: variable.clone(), value };
             if let Some(other) = chosen.insert(variable.clone(), next) {
-                let second = &chosen[&variable].label;
-                return Err(Error::new(Kind::Usage, format!("two values would be {variable}"))
-                    .cause(format!("{} and {second}", other.label))
-                    .hint("give one of them another name: --only NAMESPACE/NAME/ITEM=ENV, for each item that is wanted"));
+                return Err(same_name(&variable, &other.label, &chosen[&variable].label));
             }
         }
     }
@@ -134,7 +132,15 @@ fn name(label: &str, item: &ItemName, given: Option<Variable>, rules: Rules<'_>)
     Ok(if rules.as_files { name.of_file() } else { name })
 }
 
-fn allow(label: &str, variable: &Variable, allowed: &[Variable], is_set: &impl Fn(&OsStr) -> bool) -> Result<(), Error> {
+/// Two values of one name.
+#[must_use]
+pub fn same_name(variable: &Variable, first: &str, second: &str) -> Error {
+    let failed = Error::new(Kind::Usage, format!("two values would be {variable}")).cause(format!("{first} and {second}"));
+    failed.hint("give one of them another name: --only NAMESPACE/NAME/ITEM=ENV, for each item that is wanted")
+}
+
+/// Refuses a name that changes how programs run, or is taken, unless the command line says that it is meant.
+pub fn allow(label: &str, variable: &Variable, allowed: &[Variable], is_set: impl Fn(&OsStr) -> bool) -> Result<(), Error> {
     if allowed.contains(variable) {
         return Ok(());
     }

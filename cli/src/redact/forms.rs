@@ -13,9 +13,19 @@ pub(super) type Form = Zeroizing<Vec<u8>>;
 /// The length of a line of `base64`, and of `openssl base64`.
 const WRAPPED_AT: [usize; 2] = [76, 64];
 
-/// Punctuation that encoders leave as it is, beside letters, digits and `-._~`: of RFC 3986, of `encodeURIComponent`, of Python's `quote`,
-/// of `encodeURI`.
-const URL_KEPT: [&[u8]; 4] = [b"", b"!*'()", b"/", b"!*'();/?:@&=+$,#"];
+/// Punctuation that encoders leave as it is, beside letters, digits and `-._`, and whether a space becomes `+`.
+const URL: [(&[u8], bool); 8] = [
+    // RFC 3986; `encodeURIComponent`; Python's `quote`; `encodeURI`.
+    (b"~", false),
+    (b"~!*'()", false),
+    (b"~/", false),
+    (b"~!*'();/?:@&=+$,#", false),
+    // Forms of HTML and Java; Python's `quote_plus` and Go; PHP; .NET.
+    (b"*", true),
+    (b"~", true),
+    (b"", true),
+    (b"!*()", true),
+];
 
 /// What bash's `printf %q` puts a backslash before.
 const SHELL_SPECIAL: &[u8] = b" \t\"'\\|&;()<>!{}*[]?^$`,#~";
@@ -51,11 +61,10 @@ fn written(text: &[u8], all: &mut Vec<Form>) {
             all.push(form);
         }
     };
-    for kept in URL_KEPT {
-        push(url(text, kept, false, b"0123456789ABCDEF"));
-        push(url(text, kept, false, b"0123456789abcdef"));
+    for (kept, plus) in URL {
+        push(url(text, kept, plus, b"0123456789ABCDEF"));
+        push(url(text, kept, plus, b"0123456789abcdef"));
     }
-    push(url(text, b"*", true, b"0123456789ABCDEF"));
     if let Ok(text) = str::from_utf8(text) {
         for (html, ascii, slash) in [(false, false, false), (true, false, false), (false, true, false), (false, true, true)] {
             push(json(text, html, ascii, slash));
@@ -106,14 +115,13 @@ fn buffer(text: &[u8], most: usize) -> Form {
     Zeroizing::new(Vec::with_capacity(text.len() * most))
 }
 
-/// Percent-encoding; `plus` writes a space as forms do, and escapes the tilde.
+/// Percent-encoding; `plus` writes a space as forms do.
 fn url(text: &[u8], kept: &[u8], plus: bool, digits: &[u8; 16]) -> Form {
     let mut form = buffer(text, 3);
     for byte in text {
         match byte {
             b' ' if plus => form.push(b'+'),
-            b'~' if plus => form.extend([b'%', b'7', b'E']),
-            b'-' | b'.' | b'_' | b'~' => form.push(*byte),
+            b'-' | b'.' | b'_' => form.push(*byte),
             byte if byte.is_ascii_alphanumeric() || kept.contains(byte) => form.push(*byte),
             byte => form.extend([b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]),
         }
@@ -209,6 +217,11 @@ mod tests {
         has(value, "pa%20ss%27w%22%C3%B6/%3C%24%5C~rd");
         has(value, "pa%20ss%27w%22%c3%b6%2f%3c%24%5c~rd");
         has(value, "pa+ss%27w%22%C3%B6%2F%3C%24%5C%7Erd");
+        has(value, "pa+ss%27w%22%C3%B6%2F%3C%24%5C~rd");
+        has("a b*c~d", "a+b*c%7Ed");
+        has("a b*c~d", "a+b%2Ac~d");
+        has("a b*c~d", "a+b%2Ac%7Ed");
+        has("a b*c~(d)", "a+b*c%7e(d)");
         has(value, "pa ss'w\\\"ö/<$\\\\~rd");
         has(value, "pa ss'w\\\"ö/\\u003c$\\\\~rd");
         has(value, "pa ss'w\\\"\\u00f6/<$\\\\~rd");

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::summary;
 use crate::check::Report;
 use crate::check::rule::Severity;
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::files::{self, Access};
 
 pub(super) fn render(report: &Report) -> String {
@@ -41,9 +41,9 @@ pub(super) fn write_summary(report: &Report, folder: Option<String>) -> Result<O
     Ok(Some(format!("##vso[task.uploadsummary]{}\n", data(&path.display().to_string()))))
 }
 
-/// Text behind the bracket. The percent sign first, because the others write one.
+/// Text behind the bracket, of one line.
 fn data(text: &str) -> String {
-    text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A")
+    printable(text).replace('%', "%AZP25")
 }
 
 /// The value of a property.
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_ends_a_command_is_escaped() {
-        assert_eq!(data("100%\r\n##vso[x]"), "100%AZP25%0D%0A##vso[x]");
+        assert_eq!(data("100%\r\n##vso[x]\u{9b}"), "100%AZP25\\r\\n#\\u{23}vso[x]\\u{9b}");
         assert_eq!(property("a;b]c%"), "a%3Bb%5Dc%AZP25");
     }
 }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use super::summary;
 use crate::check::Report;
 use crate::check::rule::Severity;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, printable};
 
 pub(super) fn render(report: &Report) -> String {
     let mut output = String::new();
@@ -47,9 +47,9 @@ pub(super) fn write_summary(report: &Report, path: Option<String>) -> Result<(),
     })
 }
 
-/// Text behind the `::`. The percent sign first, because the others write one.
+/// Text behind the `::`, of one line.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    printable(text).replace('%', "%25")
 }
 
 /// The value of a property.
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_ends_a_command_is_escaped() {
-        assert_eq!(data("100%\r\n::error::x"), "100%25%0D%0A::error::x");
+        assert_eq!(data("100%\r\n::error::x\u{1b}["), "100%25\\r\\n::error::x\\u{1b}[");
         assert_eq!(property("a,line=1::b%"), "a%2Cline=1%3A%3Ab%25");
     }
 }

@@ -63,7 +63,11 @@ fn escape(text: &str) -> String {
             '<' => output.push_str("&lt;"),
             '>' => output.push_str("&gt;"),
             '"' => output.push_str("&quot;"),
-            '\n' | '\t' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => output.push(c),
+            // As they are, an attribute would have them as spaces.
+            '\n' | '\r' | '\t' => {
+                let _ = write!(output, "&#{};", u32::from(c));
+            }
+            ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => output.push(c),
             _ => output.push('\u{fffd}'),
         }
     }
@@ -77,5 +81,6 @@ mod tests {
     #[test]
     fn nothing_breaks_out_of_an_attribute() {
         assert_eq!(escape("a\"/><b>&\u{1}\u{ffff}é"), "a&quot;/&gt;&lt;b&gt;&amp;\u{fffd}\u{fffd}é");
+        assert_eq!(escape("a\nb\r\tc"), "a&#10;b&#13;&#9;c");
     }
 }

@@ -1,5 +1,10 @@
 //! `bulla seal` with a `.bulla.yaml`: rules by path, targets by name, and what is wrong with a configuration.
 
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
 use super::harness::{SECRET, World};
 
 const CONFIG: &str = "version: 1
@@ -89,4 +94,72 @@ fn the_configuration_of_the_readme_works() {
     }
     let outcome = world.bulla(&["doctor", "clusters/prod/db.yaml"]).works();
     assert!(outcome.text().contains("rule 1") && outcome.text().contains("rotate after 90 days"), "{}", outcome.text());
+}
+
+/// Every `.bulla.yaml` of the project, whole or the part that a page shows: of the repository itself, the pages and the examples.
+fn shown() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tracked = Command::new("git").args(["ls-files"]).current_dir(&root).output().unwrap();
+    let mut found = Vec::new();
+    for name in String::from_utf8(tracked.stdout).unwrap().lines() {
+        let text = || std::fs::read_to_string(root.join(name)).unwrap();
+        if name.ends_with(".bulla.yaml") {
+            found.push((name.to_owned(), text()));
+        } else if Path::new(name).extension().is_some_and(|ending| ending == "md") {
+            let text = text();
+            let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+            let of_ours = |block: &&str| ["version: 1\n", "check:\n"].iter().any(|start| block.starts_with(start));
+            found.extend(blocks.filter(of_ours).map(|block| (name.to_owned(), block.to_owned())));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_schema_takes_every_configuration_that_is_shown_and_none_that_is_refused() {
+    let schema: Value = serde_json::from_str(&bulla_cli::config::schema()).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    // As editors read it: to YAML 1.2, off is a word.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let json = |text: &str| serde_saphyr::from_str_with_options::<Value>(text, options.clone()).unwrap();
+    let shown = shown();
+    for name in [".bulla.yaml", "README.md", "docs/rules.md"] {
+        assert!(shown.iter().any(|(file, _)| file == name), "{name} shows none any more");
+    }
+    let world = World::new();
+    for (name, text) in shown {
+        let text = if text.starts_with("check:") { format!("version: 1\n{text}") } else { text };
+        let errors: Vec<_> = validator.iter_errors(&json(&text)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+        world.write(".bulla.yaml", text);
+        bulla_cli::config::Config::find(&world.path("")).unwrap().unwrap();
+    }
+    assert!(validator.is_valid(&json(CONFIG)));
+    for (from, to) in [
+        ("version: 1", "version: 2"),
+        ("version: 1", ""),
+        ("targets:\n", "target:\n"),
+        ("scope: namespace", "scope: pod"),
+        ("rotateAfter: 90d", "rotateAfter: 90"),
+        ("targets: [staging], ", ""),
+        ("targets: [staging]", "targets: []"),
+        ("version: 1", "version: 1\ncheck: {allow: [{rule: private-key, path: x}]}"),
+    ] {
+        assert!(CONFIG.contains(from), "{from}");
+        let text = CONFIG.replacen(from, to, 1);
+        assert!(!validator.is_valid(&json(&text)), "the schema takes: {text}");
+        world.write(".bulla.yaml", &text);
+        world.bulla(&["check", "-"]).refused(3);
+    }
+}
+
+#[test]
+fn a_configuration_without_targets_is_about_checking_alone() {
+    let world = World::new();
+    world.write(".bulla.yaml", "version: 1\ncheck: {allow: [{rule: plaintext-secret, path: secret.yaml, reason: invented}]}\n");
+    world.write("secret.yaml", SECRET);
+    world.bulla(&["check", "secret.yaml"]).works();
+    let outcome = world.bulla(&["seal", "secret.yaml"]).refused(3);
+    assert!(!outcome.stderr.contains("no rule of"), "sealing goes on as if it were not there: {}", outcome.stderr);
+    world.bulla(&["seal", "-R", "hybrid.recipients", "secret.yaml"]).works();
 }

@@ -136,7 +136,7 @@ fn the_text_is_the_owners_alone_and_goes_away() {
 fn who_is_told_to_end_takes_the_text_away_first() {
     let world = world();
     let before = world.read("db.yaml");
-    for signal in ["TERM", "HUP"] {
+    for signal in ["TERM", "HUP", "USR1", "USR2", "ALRM", "XCPU", "RTMIN"] {
         world.write("editor", "#!/bin/sh\necho \"$1\" > path.new && mv path.new path\nexec sleep 600\n");
         world.set_mode("editor", 0o755);
         let _ = fs::remove_file(world.path("path"));
@@ -153,7 +153,7 @@ fn who_is_told_to_end_takes_the_text_away_first() {
         let draft = world.read("path").trim().to_owned();
         assert!(fs::exists(&draft).unwrap());
         let kill = format!("kill -{signal} {}", bulla.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(Command::new("bash").args(["-c", &kill]).status().unwrap().success());
         assert_eq!(bulla.wait().unwrap().code(), Some(2));
         assert!(!fs::exists(&draft).unwrap());
         assert_eq!(world.read("db.yaml"), before);
@@ -173,12 +173,78 @@ fn refusals() {
     world.bulla(&["edit", "-R", "hybrid.recipients", "hybrid.recipients"]).env("EDITOR", "true").fails(2, "edit_nothing_sealed");
 }
 
+/// An editor's script that does `first` before it is told of anything, and `then` once it has been.
+fn twice(first: &str, then: &str) -> String {
+    format!("if grep -q '^# error: ' \"$1\"; then {then}; else {first}; fi")
+}
+
+/// A script that types a value over `user`, and then changes the file itself.
+fn meanwhile(world: &World, change: &str) -> String {
+    format!("sed -i 's/^user: .*/user: {VALUE}/' \"$1\"; cd {}; {change}", world.path("").display())
+}
+
+/// A command that gives this item of the file another value.
+fn sets(item: &str) -> String {
+    format!("echo theirs | {BULLA} set --trim -R hybrid.recipients db.yaml {item}")
+}
+
 #[test]
-fn a_file_that_changes_meanwhile_stays_as_others_left_it() {
+fn what_others_change_meanwhile_stays_beside_what_was_typed() {
     let world = world();
-    let script = "sed -i 's/^user: .*/user: x/' \"$1\"; echo '# theirs' >> db.yaml";
-    let script = format!("cd {}; {script}", world.path("").display());
+    let change = format!("{}; sed -i -e '/^    raw:/d' -e '1i # theirs' db.yaml", sets("pem"));
+    edit(&world, &[], &meanwhile(&world, &change)).works();
+    assert!(world.read("db.yaml").starts_with("# theirs\n") && !world.read("db.yaml").contains(" raw: "));
+    assert_eq!((open(&world, "user"), open(&world, "pem")), (VALUE.into(), b"theirs".to_vec()));
+    // With a key as well: a value that was only shown is not written back.
+    edit(&world, &["-i", "hybrid.key"], &meanwhile(&world, &sets("pem"))).works();
+    assert_eq!(open(&world, "pem"), b"theirs");
+}
+
+#[test]
+fn who_types_over_what_others_change_meanwhile_decides() {
+    let typed = |then: &str| {
+        let world = world();
+        let script = twice(&meanwhile(&world, &sets("user")), then);
+        (edit(&world, &[], &script).reveals().works(), open(&world, "user"), world)
+    };
+    // The line taken away: what was typed counts.
+    assert_eq!(typed("sed -i 1d \"$1\"").1, VALUE.as_bytes());
+    // The new placeholder, as the line names it: what they wrote counts.
+    let theirs = "cp \"$1\" shown; theirs=$(sed -n '1s/.*user (\\(!sealed [0-9a-f]*\\)).*/\\1/p' \"$1\"); sed -i \"s/^user: .*/user: $theirs/\" \"$1\"";
+    let (outcome, value, told) = typed(theirs);
+    assert_eq!((outcome.stderr.as_str(), value.as_slice()), ("nothing changed\n", &b"theirs"[..]));
+    assert!(told.read("shown").contains(&format!("\nuser: {VALUE}\n")), "all that was typed is there");
+
+    let world = world();
+    let script = twice(&meanwhile(&world, &sets("user")), "true");
     let outcome = edit(&world, &[], &script).partly().exits(74);
-    assert!(outcome.stderr.contains("somebody else has changed it meanwhile"), "{}", outcome.stderr);
-    assert!(world.read("db.yaml").ends_with("# theirs\n"));
+    assert!(outcome.stderr.contains("somebody else has changed meanwhile: user (!sealed "), "{}", outcome.stderr);
+    assert_eq!(open(&world, "user"), b"theirs", "one who leaves it as it is gives up");
+    // Each item is told of by itself.
+    let script = format!(
+        "if grep -q 'meanwhile.*pem' \"$1\"; then sed -i 1d \"$1\"; elif grep -q 'meanwhile.*user' \"$1\"; then sed -i -e 1d -e 's/^pem: .*/pem: mine/' \"$1\"; else {}; fi",
+        meanwhile(&world, &format!("{}; {}", sets("user"), sets("pem")))
+    );
+    edit(&world, &[], &script).works();
+    assert_eq!((open(&world, "user"), open(&world, "pem")), (VALUE.into(), b"mine".to_vec()));
+    // Removed by them.
+    let script = twice(&meanwhile(&world, "sed -i '/^    user:/d' db.yaml"), "sed -i 1d \"$1\"");
+    edit(&world, &[], &script).works();
+    assert_eq!(open(&world, "user"), VALUE.as_bytes());
+}
+
+#[test]
+fn what_cannot_be_written_goes_back_to_the_editor_too() {
+    let world = world();
+    let mend = |how: &str| format!("{how}; echo '# again' >> \"$1\"");
+    for (fault, mended) in [
+        ("chmod a-w db.yaml", "chmod u+w db.yaml"),
+        ("mv db.yaml away.yaml", "mv away.yaml db.yaml"),
+        ("cp db.yaml good.yaml; echo '<<<<<<< HEAD' >> db.yaml", "mv good.yaml db.yaml"),
+    ] {
+        let fault = meanwhile(&world, fault);
+        edit(&world, &[], &twice(&fault, &mend(mended))).works();
+        assert_eq!(open(&world, "user"), VALUE.as_bytes());
+        world.bulla(&["set", "-R", "hybrid.recipients", "db.yaml", "user"]).stdin("old").works();
+    }
 }

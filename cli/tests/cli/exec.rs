@@ -23,6 +23,9 @@ pub(super) fn world() -> World {
     world
 }
 
+/// Both values of it.
+pub(super) const BOTH: [&str; 4] = ["--only", "password", "--only", "user"];
+
 /// Runs a shell script with the values of `sealed.yaml`.
 fn exec<'w>(world: &'w World, flags: &[&str], script: &str) -> Run<'w> {
     let args = [&["exec", "-i", "hybrid.key"], flags, &["prod/db=sealed.yaml", "--", "/bin/sh", "-c", script]].concat();
@@ -37,7 +40,7 @@ fn refuse(world: &World, flags: &[&str], snapshot: &str) {
 #[test]
 fn values_as_variables() {
     let world = world();
-    exec(&world, &[], "printf '%s %s' \"$PASSWORD\" \"$USER\" > got").reveals().works();
+    exec(&world, &BOTH, "printf '%s %s' \"$PASSWORD\" \"$USER\" > got").reveals().works();
     assert_eq!(world.read("got"), format!("{CANARY} admin-of-db"));
     let only = ["--only", "password=Pw", "--only", "user", "--prefix", "DB_"];
     exec(&world, &only, "printf '%s %s %s' \"$Pw\" \"$DB_USER\" \"${PASSWORD-none}\" > got").reveals().works();
@@ -47,9 +50,9 @@ fn values_as_variables() {
 #[test]
 fn the_output_is_redacted() {
     let world = world();
-    exec(&world, &[], "echo \"password $PASSWORD\"; echo \"user $USER\" >&2").succeeds("exec");
+    exec(&world, &BOTH, "echo \"password $PASSWORD\"; echo \"user $USER\" >&2").succeeds("exec");
     exec(&world, &["--only", "user"], "echo \"user $USER\"").succeeds("exec_only");
-    let shown = exec(&world, &["--no-redact"], "echo \"password $PASSWORD\"").reveals().works();
+    let shown = exec(&world, &["--no-redact", "--only", "password"], "echo \"password $PASSWORD\"").reveals().works();
     assert_eq!(shown.text(), format!("password {CANARY}\n"));
 }
 
@@ -57,19 +60,20 @@ fn the_output_is_redacted() {
 fn what_is_too_short_is_said() {
     let world = World::new();
     world.write("sealed.yaml", manifest("hybrid", &[("pin", b"123\n"), ("json", b"{\n  \"a\": 1\n}\n")]));
-    exec(&world, &[], "echo \"$PIN\" '\"a\": 1'").succeeds("exec_short");
+    exec(&world, &["--only", "pin", "--only", "json"], "echo \"$PIN\" '\"a\": 1'").succeeds("exec_short");
 }
 
 #[test]
 fn identities_from_a_variable_and_a_descriptor_stay_here() {
     let world = world();
     let script = "echo \"${BULLA_IDENTITY-none} $PASSWORD\"";
-    let args = ["exec", "--identity-env", "BULLA_IDENTITY", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", script];
+    let args =
+        ["exec", "--identity-env", "BULLA_IDENTITY", "--only", "password", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", script];
     let identity = Keys::get().identity("hybrid");
     assert_eq!(world.bulla(&args).env("BULLA_IDENTITY", &identity).works().text(), "none ***\n");
     // A shell opens the descriptor, and the command would inherit it.
     let script = format!(
-        "exec 7< hybrid.key; '{}' exec --identity-fd 7 prod/db=sealed.yaml -- /bin/sh -c 'echo \"$PASSWORD\"; cat <&7'",
+        "exec 7< hybrid.key; '{}' exec --identity-fd 7 --only password prod/db=sealed.yaml -- /bin/sh -c 'echo \"$PASSWORD\"; cat <&7'",
         super::harness::BULLA
     );
     let output = std::process::Command::new("/bin/sh").args(["-c", &script]).current_dir(world.path("")).output().unwrap();
@@ -81,7 +85,7 @@ fn identities_from_a_variable_and_a_descriptor_stay_here() {
 #[test]
 fn an_identity_is_redacted() {
     let world = world();
-    assert_eq!(exec(&world, &[], "cat hybrid.key").works().text().lines().last(), Some("***"));
+    assert_eq!(exec(&world, &BOTH, "cat hybrid.key").works().text().lines().last(), Some("***"));
 }
 
 #[test]
@@ -103,7 +107,7 @@ fn values_as_files() {
     let args = [&["exec", "-i", "hybrid.key"], &flags[..], &["prod/db=sealed.yaml", "--", "./missing"]].concat();
     world.bulla(&args).refused(127);
     assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0, "files are left");
-    refuse(&world, &["--as-files", "--files-in", "."], "exec_no_memory");
+    refuse(&world, &["--as-files", "--files-in", ".", "--only", "user"], "exec_no_memory");
     let flags = ["--as-files", "--files-in", ".", "--allow-disk", "--only", "user"];
     assert_eq!(exec(&world, &flags, "cat \"$USER_FILE\"").works().text(), "***");
 }
@@ -118,7 +122,7 @@ fn no_memory_and_full_memory() {
     };
     let run = |mounts: &str| {
         let script = format!(
-            "set -e; {mounts}; exec \"$BULLA\" exec -i hybrid.key --as-files prod/db=sealed.yaml -- /bin/sh -c ': > started'"
+            "set -e; {mounts}; exec \"$BULLA\" exec -i hybrid.key --as-files --only password prod/db=sealed.yaml -- /bin/sh -c ': > started'"
         );
         let mut command = std::process::Command::new(&unshare);
         command.arg("--mount").args(["/bin/sh", "-c", &script]).current_dir(world.path(""));
@@ -144,8 +148,9 @@ fn no_memory_and_full_memory() {
 #[test]
 fn bad_identities() {
     let world = world();
-    let args =
-        |flags: &[&'static str]| [&["exec"], flags, &["prod/db=sealed.yaml", "--", "/bin/sh", "-c", ": > started"]].concat();
+    let args = |flags: &[&'static str]| {
+        [&["exec", "--only", "password"], flags, &["prod/db=sealed.yaml", "--", "/bin/sh", "-c", ": > started"]].concat()
+    };
     world.bulla(&args(&[])).fails(125, "exec_no_identity");
     world.bulla(&args(&["-i", "missing.key"])).fails(125, "exec_missing_identity");
     world.bulla(&args(&["-i", "other.key"])).fails(125, "exec_wrong_identity");
@@ -155,7 +160,9 @@ fn bad_identities() {
     world.bulla(&args(&["--identity-fd", "77"])).fails(125, "exec_identity_descriptor_closed");
     world.bulla(&args(&["--identity-fd", "1"])).in_the_parsers_words().fails(125, "exec_identity_descriptor_output");
     let identity = Keys::get().identity("hybrid");
-    world.bulla(&["exec", "-i", &identity, "prod/db=sealed.yaml", "--", "true"]).fails(125, "exec_identity_as_argument");
+    world
+        .bulla(&["exec", "-i", &identity, "--only", "password", "prod/db=sealed.yaml", "--", "true"])
+        .fails(125, "exec_identity_as_argument");
 }
 
 #[test]
@@ -166,7 +173,9 @@ fn bad_files() {
     world.write("twice.yaml", format!("{0}---\n{0}", world.read("sealed.yaml")));
     world.write("moved.yaml", world.read("sealed.yaml").replace("name: db", "name: mq"));
     let run = |named: &str, snapshot: &str| {
-        world.bulla(&["exec", "-i", "hybrid.key", named, "--", "/bin/sh", "-c", ": > started"]).fails(125, snapshot);
+        world
+            .bulla(&["exec", "-i", "hybrid.key", "--only", "password", named, "--", "/bin/sh", "-c", ": > started"])
+            .fails(125, snapshot);
     };
     run("prod/db=missing.yaml", "exec_missing_file");
     run("prod/db=elsewhere.yaml", "exec_other_cluster");
@@ -187,8 +196,8 @@ fn bad_files() {
 fn the_command_line_names_the_namespace() {
     let world = world();
     world.write("sealed.yaml", world.read("sealed.yaml").replace("  namespace: prod\n", ""));
-    exec(&world, &[], "test -n \"$PASSWORD\"").works();
-    world.bulla(&["exec", "-i", "hybrid.key", "stage/db=sealed.yaml", "--", "true"]).refused(125);
+    exec(&world, &BOTH, "test -n \"$PASSWORD\"").works();
+    world.bulla(&["exec", "-i", "hybrid.key", "--only", "user", "stage/db=sealed.yaml", "--", "true"]).refused(125);
 }
 
 /// `.bulla.yaml` is not read: it belongs to the repository.
@@ -196,17 +205,19 @@ fn the_command_line_names_the_namespace() {
 fn the_repository_decides_nothing() {
     let world = world();
     world.write(".bulla.yaml", "not: [even, valid");
-    exec(&world, &[], "true").works();
+    exec(&world, &BOTH, "true").works();
 }
 
 #[test]
 fn bad_names() {
     let world = world();
+    refuse(&world, &[], "exec_nothing_named");
+    refuse(&world, &["--prefix", ""], "exec_nothing_named_under_no_prefix");
     refuse(&world, &["--only", "passwd"], "exec_no_item");
     refuse(&world, &["--only", "prod/mq/password"], "exec_no_item_there");
     refuse(&world, &["--only", "password=PATH"], "exec_path");
     refuse(&world, &["--only", "password=SHORT", "--only", "user=SHORT"], "exec_two_values");
-    exec(&world, &[], ": > started").env("USER", "somebody").fails(125, "exec_set_already");
+    exec(&world, &BOTH, ": > started").env("USER", "somebody").fails(125, "exec_set_already");
     exec(&world, &["--only", "password=NODE_OPTIONS", "--allow-name", "NODE_OPTIONS"], "test -n \"$NODE_OPTIONS\"").works();
     world.write("sealed.yaml", manifest("hybrid", &[("node-options", b"--require=./evil.js"), ("1st", b"x")]));
     refuse(&world, &["--only", "node-options"], "exec_name_from_the_file");
@@ -226,12 +237,12 @@ fn bad_values() {
     let world = World::new();
     world.write(
         "sealed.yaml",
-        manifest("hybrid", &[("nul", b"a\0b"), ("long", &vec![b'x'; 131_072 - 6]), ("fits", &vec![b'x'; 131_072 - 6])]),
+        manifest("hybrid", &[("nul", b"long\0b"), ("long", &vec![b'x'; 131_072 - 6]), ("fits", &vec![b'x'; 131_072 - 6])]),
     );
     refuse(&world, &["--only", "nul"], "exec_nul");
     refuse(&world, &["--only", "long=LONGER"], "exec_long");
     exec(&world, &["--only", "fits=FITS"], "test ${#FITS} = 131066").works();
-    exec(&world, &["--only", "nul", "--as-files"], "test $(wc -c < \"$NUL_FILE\") = 3").works();
+    exec(&world, &["--only", "nul", "--as-files"], "test $(wc -c < \"$NUL_FILE\") = 6").works();
 }
 
 #[test]
@@ -239,7 +250,7 @@ fn bad_commands() {
     let world = world();
     world.set_mode("hybrid.recipients", 0o644);
     let run = |command: &str, code: i32, snapshot: &str| {
-        world.bulla(&["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", command]).fails(code, snapshot);
+        world.bulla(&["exec", "-i", "hybrid.key", "--only", "user", "prod/db=sealed.yaml", "--", command]).fails(code, snapshot);
     };
     run("./missing", 127, "exec_missing_command");
     run("no-such-command-anywhere", 127, "exec_missing_command_on_path");
@@ -253,14 +264,14 @@ fn bad_commands() {
 fn masks_are_printed_where_they_are_asked_for_and_understood() {
     let world = World::new();
     world.write("sealed.yaml", manifest("hybrid", &[("pem", b"line-one\nline-two")]));
-    let mask = |name: &str, value: &str| exec(&world, &["--mask"], "echo \"$PEM\"").env(name, value);
+    let mask = |name: &str, value: &str| exec(&world, &["--mask", "--only", "pem"], "echo \"$PEM\"").env(name, value);
     mask("GITHUB_ACTIONS", "true").succeeds("exec_mask_github");
     mask("TF_BUILD", "True").succeeds("exec_mask_azure");
     mask("GITLAB_CI", "true").fails(125, "exec_mask_gitlab");
     mask("JENKINS_URL", "https://ci.example.com/").fails(125, "exec_mask_jenkins");
     mask("CI", "true").fails(125, "exec_mask_nowhere");
     // Not asked for: nothing of the kind, whatever the host.
-    let quiet = exec(&world, &[], "echo \"$PEM\"").env("GITHUB_ACTIONS", "true").env("TF_BUILD", "True").works();
+    let quiet = exec(&world, &["--only", "pem"], "echo \"$PEM\"").env("GITHUB_ACTIONS", "true").env("TF_BUILD", "True").works();
     assert_eq!(quiet.text(), "***\n");
 }
 
@@ -269,14 +280,16 @@ fn masks_are_printed_where_they_are_asked_for_and_understood() {
 fn export_to_github() {
     let world = World::new();
     world.write("sealed.yaml", manifest("hybrid", &[("a", b"value-a"), ("b", b"line-1\nline-2\nline-3")]));
-    world.write("github.env", "BEFORE=1\n");
+    // Without the end of its last line, as a careless step leaves it.
+    world.write("github.env", "BEFORE=1");
     let export = |flags: &[&str]| {
         let args = [&["exec", "-i", "hybrid.key", "--export"], flags, &["prod/db=sealed.yaml"]].concat();
         world.bulla(&args).env("GITHUB_ACTIONS", "true")
     };
-    export(&[]).fails(125, "exec_export_no_file");
-    export(&[]).env("GITHUB_ENV", "missing").partly().exits(125);
-    let masks = export(&[]).env("GITHUB_ENV", "github.env").reveals().works();
+    let both = ["--only", "a", "--only", "b"];
+    export(&both).fails(125, "exec_export_no_file");
+    export(&both).env("GITHUB_ENV", "missing").partly().exits(125);
+    let masks = export(&both).env("GITHUB_ENV", "github.env").reveals().works();
     assert!(masks.text().contains("::add-mask::line-1%0Aline-2%0Aline-3\n") && masks.text().contains("::add-mask::value-a\n"));
     let text = world.read("github.env");
     let mut lines = text.lines();
@@ -297,7 +310,7 @@ fn export_to_azure() {
     let world = World::new();
     world.write("sealed.yaml", manifest("hybrid", &[("a", b"50%;]"), ("b", b"line-one\nline-two\n")]));
     world.write("temp/.keep", "");
-    let args = ["exec", "-i", "hybrid.key", "--export", "prod/db=sealed.yaml"];
+    let args = ["exec", "-i", "hybrid.key", "--export", "--only", "a", "--only", "b", "prod/db=sealed.yaml"];
     let temp = world.path("temp").to_str().unwrap().to_owned();
     let commands = world.bulla(&args).env("TF_BUILD", "True").env("AGENT_TEMPDIRECTORY", &temp).reveals().works();
     let text = commands.text();
@@ -307,6 +320,15 @@ fn export_to_azure() {
     assert_eq!(world.read(&format!("temp/{path}")), "line-one\nline-two\n");
     assert_eq!(world.mode(&format!("temp/{path}")), 0o600);
     world.bulla(&args).env("TF_BUILD", "True").reveals().partly().exits(125);
+    // A value of several lines has another name, which counts.
+    let several = b"line-one\nline-two\n";
+    world.write("sealed.yaml", manifest("hybrid", &[("b", several), ("b_file", b"text")]));
+    let export = |only: &[&str]| {
+        let args = [&["exec", "-i", "hybrid.key", "--export"], only, &["prod/db=sealed.yaml"]].concat();
+        world.bulla(&args).env("TF_BUILD", "True").env("AGENT_TEMPDIRECTORY", &temp)
+    };
+    export(&["--only", "b"]).env("B_FILE", "set").fails(125, "exec_export_azure_name_of_a_file");
+    export(&["--only", "b", "--only", "b_file"]).fails(125, "exec_export_azure_same_name");
 }
 
 #[test]

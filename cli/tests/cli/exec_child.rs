@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::canary::{self, CANARY};
-use super::exec::world;
+use super::exec::{BOTH, world};
 use super::harness::{BULLA, World};
 
 /// A command before a terminal of its own.
@@ -25,7 +25,11 @@ struct Terminal {
 impl Terminal {
     /// Starts a program as the leader of a session whose terminal this is.
     fn start(world: &World, program: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        // What another test starts would hold it open.
+        #[cfg(target_os = "linux")]
+        let flags = flags | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
@@ -40,7 +44,8 @@ impl Terminal {
     /// Starts `bulla exec` around a shell script.
     fn exec(world: &World, script: &str) -> Self {
         world.write("child.sh", script);
-        Self::start(world, &[BULLA, "exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"])
+        let program = [&[BULLA, "exec", "-i", "hybrid.key"], &BOTH[..], &["prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"]];
+        Self::start(world, &program.concat())
     }
 
     /// Reads until this has been seen.
@@ -134,7 +139,8 @@ fn secrets_are_found_however_they_are_printed() {
 #[test]
 fn half_a_character_passes() {
     let world = world();
-    let args = ["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", "printf 'a\\303'"];
+    let args =
+        ["exec", "-i", "hybrid.key", "--only", "password", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", "printf 'a\\303'"];
     assert_eq!(world.bulla(&args).works().stdout, b"a\xc3");
     let (_, text) = Terminal::exec(&world, "printf 'a\\303'; sleep 0.05; printf '\\251!'").end();
     assert_eq!(text, "aé!");
@@ -160,7 +166,7 @@ fn job_control() {
     world.write("child.sh", "echo ready; read -r line; echo \"got $line\"; exit 5");
     world.write(
         "shell.sh",
-        "set -m; \"$BULLA\" exec -i hybrid.key prod/db=sealed.yaml -- /bin/sh child.sh; echo \"first $?\"; fg; echo \"second $?\"",
+        "set -m; \"$BULLA\" exec -i hybrid.key --only password prod/db=sealed.yaml -- /bin/sh child.sh; echo \"first $?\"; fg; echo \"second $?\"",
     );
     let mut terminal = Terminal::start(&world, &["bash", "--norc", "shell.sh"]);
     terminal.expect("ready").send("\u{1a}").expect("first 148").send("line\n").expect("second 5");
@@ -175,7 +181,13 @@ fn job_control() {
 /// `bulla exec` with pipes, around a script that says when it is ready.
 fn piped(world: &World, script: &str, flags: &[&str]) -> Child {
     let mut command = Command::new(BULLA);
-    command.args(["exec", "-i", "hybrid.key"]).args(flags).args(["prod/db=sealed.yaml", "--", "/bin/sh", "-c", script]);
+    command.args(["exec", "-i", "hybrid.key", "--only", "password"]).args(flags).args([
+        "prod/db=sealed.yaml",
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
+    ]);
     command.current_dir(world.path("")).env_remove("USER").env("HOME", world.path("")).env("TMPDIR", world.path(""));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -217,7 +229,7 @@ fn signals_are_passed_on() {
 #[test]
 fn what_was_ignored_stays_ignored() {
     let world = world();
-    let script = "trap '' HUP; exec \"$BULLA\" exec -i hybrid.key prod/db=sealed.yaml -- /bin/sh -c 'kill -HUP $$; kill -HUP $PPID; exit 4'";
+    let script = "trap '' HUP; exec \"$BULLA\" exec -i hybrid.key --only password prod/db=sealed.yaml -- /bin/sh -c 'kill -HUP $$; kill -HUP $PPID; exit 4'";
     let status =
         Command::new("/bin/sh").args(["-c", script]).current_dir(world.path("")).env_remove("USER").env("BULLA", BULLA).status();
     assert_eq!(status.unwrap().code(), Some(4));
@@ -231,6 +243,8 @@ fn what_is_left_behind_is_not_waited_for() {
         "exec",
         "-i",
         "hybrid.key",
+        "--only",
+        "password",
         "prod/db=sealed.yaml",
         "--",
         "/bin/sh",
@@ -259,15 +273,34 @@ fn output_that_nobody_reads() {
     assert_eq!(child.wait().unwrap().code(), Some(141));
 }
 
-/// `just bench-redact` does it with 1 GiB, optimised.
 #[test]
 fn much_output_is_complete() {
+    const HALF: usize = 512 << 20;
     let world = world();
-    let script = "head -c 33554432 /dev/zero | tr '\\0' 'b'; printf '%s' \"$PASSWORD\"; head -c 33554432 /dev/zero";
-    let args = ["exec", "-i", "hybrid.key", "prod/db=sealed.yaml", "--", "/bin/sh", "-c", script];
-    let output = world.bulla(&args).works().stdout;
-    assert!(output.len() == 2 * 33_554_432 + 3 && output[33_554_432..].starts_with(b"***\0"), "{}", output.len());
+    let script = format!("head -c {HALF} /dev/zero | tr '\\0' b; printf '%s' \"$PASSWORD\"; head -c {HALF} /dev/zero");
+    let mut child = piped(&world, &script, &[]);
+    let mut stdout = child.stdout.take().unwrap();
+    let mut chunk = vec![0; 1 << 20];
+    for (byte, length) in [(b'b', HALF), (b'*', 3), (0, HALF)] {
+        let wanted = vec![byte; chunk.len()];
+        for at in (0..length).step_by(chunk.len()) {
+            let part = chunk.len().min(length - at);
+            stdout.read_exact(&mut chunk[..part]).unwrap();
+            assert!(chunk[..part] == wanted[..part], "{at} bytes after the first {byte}");
+        }
+    }
+    assert_eq!((stdout.read(&mut chunk).unwrap(), child.wait().unwrap().code()), (0, Some(0)));
 }
+
+/// Every signal that ends a process and can be caught, but for those that tell of a fault in it.
+#[cfg(target_os = "linux")]
+const EVERY_END: &[&str] = &[
+    "TERM", "INT", "HUP", "QUIT", "TRAP", "ABRT", "USR1", "USR2", "ALRM", "STKFLT", "XCPU", "XFSZ", "VTALRM", "PROF", "IO",
+    "PWR", "SYS", "RTMIN", "RTMAX",
+];
+#[cfg(not(target_os = "linux"))]
+const EVERY_END: &[&str] =
+    &["TERM", "INT", "HUP", "QUIT", "TRAP", "ABRT", "USR1", "USR2", "ALRM", "XCPU", "XFSZ", "VTALRM", "PROF", "IO", "SYS"];
 
 /// Also one that has read no line before it is killed. Memory is looked at after every other end.
 #[test]
@@ -275,14 +308,57 @@ fn files_go_whatever_ends_us() {
     let world = world();
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let flags = ["--as-files", "--files-in", memory.path().to_str().unwrap()];
-    for end in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+    for name in EVERY_END {
         let mut child = piped(&world, "test -s \"$PASSWORD_FILE\" && echo ready; exec sleep 600", &flags);
         wait_for(&mut child, "ready");
         assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 1);
-        signal(&child, end);
-        assert_eq!(child.wait().unwrap().code(), Some(128 + end.as_raw()));
-        assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0, "{end:?}");
+        let kill = Command::new("bash").args(["-c", &format!("kill -{name} {}", child.id())]).status();
+        assert!(kill.unwrap().success(), "{name}");
+        let number = Command::new("bash").args(["-c", &format!("kill -l {name}")]).output().unwrap().stdout;
+        let number: i32 = str::from_utf8(&number).unwrap().trim().parse().unwrap();
+        // A real-time signal has no name, so that the command gets SIGTERM.
+        let number = if number > 31 { 15 } else { number };
+        assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
+        assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0, "{name}");
     }
+}
+
+/// Also before the command is there: as soon as there is a file.
+#[test]
+fn files_go_also_if_the_command_has_not_started() {
+    let world = world();
+    world.write("sealed.yaml", super::exec::manifest("hybrid", &[("password", &vec![b'x'; 1 << 20])]));
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let flags = ["--no-redact", "--as-files", "--files-in", memory.path().to_str().unwrap()];
+    for _ in 0..10 {
+        let mut child = piped(&world, "exec sleep 600", &flags);
+        while fs::read_dir(memory.path()).unwrap().next().is_none() {
+            assert_eq!(child.try_wait().unwrap(), None, "it ends without a file");
+        }
+        signal(&child, Signal::TERM);
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0);
+    }
+}
+
+/// The kernel tells the leader of the session alone that the terminal is gone.
+#[test]
+fn a_lost_terminal_ends_the_command() {
+    let world = world();
+    let mut terminal =
+        Terminal::exec(&world, "trap 'echo gone > ended; exit 3' HUP; echo ready; for i in $(seq 3000); do sleep 0.01; done");
+    terminal.expect("ready");
+    let Terminal { master, mut child, .. } = terminal;
+    drop(master);
+    for _ in 0..1000 {
+        thread::sleep(Duration::from_millis(10));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!((status.code(), world.read("ended").as_str()), (Some(3), "gone\n"));
+            return;
+        }
+    }
+    child.kill().unwrap();
+    panic!("the command goes on");
 }
 
 /// SIGKILL at any moment: nothing on the disk, whatever is left in memory.

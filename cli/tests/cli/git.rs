@@ -256,3 +256,26 @@ fn git_attributes_of_others_are_left_as_they_are() {
     let bytes = std::fs::read(world.path(".gitattributes")).unwrap();
     assert!(bytes.starts_with(b"# caf\xe9\n*.png binary\n*.json diff=bulla merge=bulla\n"), "{}", bytes.escape_ascii());
 }
+
+#[test]
+fn submodules_and_further_working_trees_have_the_hook_too() {
+    let world = World::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let library = elsewhere.path().display().to_string();
+    git_works(&world, &["init", "-q", &library]);
+    git_works(&world, &["-C", &library, "commit", "-q", "--allow-empty", "-m", "one"]);
+    git_works(&world, &["init", "-q"]);
+    git_works(&world, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &library, "module"]);
+    git_works(&world, &["commit", "-q", "-m", "one"]);
+    git_works(&world, &["worktree", "add", "-q", "tree"]);
+    for folder in ["module", "tree"] {
+        let bulla =
+            |args: &[&str]| git_works(&world, &[&["-C", folder, "-c", &format!("alias.bulla=!{BULLA}"), "bulla"], args].concat());
+        bulla(&["git", "install"]);
+        world.write(&format!("{folder}/s.yaml"), super::harness::SECRET);
+        git_works(&world, &["-C", folder, "add", "s.yaml"]);
+        let stopped = git(&world, &["-C", folder, "commit", "-q", "-m", "plain"]);
+        assert_eq!(stopped.status.code(), Some(1), "{folder}");
+        assert!(String::from_utf8_lossy(&stopped.stderr).contains("plaintext-secret"), "{folder}");
+    }
+}

@@ -1,8 +1,8 @@
-//! Help of every command, the version, completions, man pages, and command lines that do not parse.
+//! Help of every command, the version, man pages, and command lines that do not parse.
 
 use clap::CommandFactory as _;
 
-use super::harness::{World, program};
+use super::harness::World;
 
 fn commands() -> Vec<String> {
     let command = bulla_cli::commands::Cli::command();
@@ -22,6 +22,21 @@ fn help_of_every_command() {
             world.bulla(&[group, sub.get_name(), "--help"]).succeeds(&format!("help_{group}_{}", sub.get_name()));
         }
     }
+}
+
+#[test]
+fn help_is_wrapped_where_it_is_shown_and_nowhere_else() {
+    fn lines(command: &clap::Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for paragraph in help.split("\n\n").map(|text| text.strip_prefix("Examples:\n").unwrap_or(text)) {
+            let examples = paragraph.starts_with("  ");
+            assert!(examples || !paragraph.contains('\n'), "{}: {paragraph}", command.get_name());
+            let fits = |line: &str| line.starts_with("  ") && line.chars().count() <= 100;
+            assert!(!examples || paragraph.lines().all(fits), "{}: {paragraph}", command.get_name());
+        }
+        command.get_subcommands().for_each(lines);
+    }
+    lines(&bulla_cli::commands::Cli::command());
 }
 
 #[test]
@@ -57,45 +72,6 @@ fn command_lines_that_do_not_parse() {
 fn without_a_command_there_is_help() {
     let outcome = World::new().bulla(&[]).exits(2);
     assert!(outcome.stderr.contains("Usage: bulla <COMMAND>"), "{}", outcome.stderr);
-}
-
-#[test]
-fn completions_begin_as_their_shell_wants() {
-    let world = World::new();
-    for (shell, start) in [
-        ("bash", "_bulla() {"),
-        ("zsh", "#compdef bulla"),
-        ("fish", "# Print an optspec"),
-        ("elvish", "\nuse builtin;"),
-        ("powershell", "\nusing namespace System.Management.Automation"),
-    ] {
-        let outcome = world.bulla(&["completions", shell]).works();
-        assert!(outcome.text().starts_with(start), "{shell}: {}", &outcome.text()[..80]);
-        for command in commands() {
-            assert!(outcome.text().contains(&command), "{shell} does not know {command}");
-        }
-    }
-}
-
-#[test]
-fn bash_takes_its_completions() {
-    let world = World::new();
-    let script = world.bulla(&["completions", "bash"]).works().stdout;
-    world.write("bulla.bash", script);
-    let bash = program("bash").expect("bash, which .ci/run needs too");
-    let output = std::process::Command::new(bash)
-        .args(["--norc", "-euc", ". ./bulla.bash; complete -p bulla; COMP_WORDS=(bulla se); COMP_CWORD=1; _bulla bulla se bulla; echo \"${COMPREPLY[@]}\""])
-        .current_dir(world.path(""))
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success()
-            && text.starts_with("complete ")
-            && text.contains("-F _bulla bulla\n")
-            && text.ends_with("seal set\n"),
-        "{text}"
-    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod redact;
 
 mod check;
 mod cluster;
+mod completions;
 mod config;
 mod create;
 mod edit;
@@ -21,6 +22,7 @@ mod git;
 mod help;
 mod init;
 mod inspect;
+mod interrupted;
 mod keygen;
 mod keys;
 mod manifests;

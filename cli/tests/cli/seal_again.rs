@@ -71,6 +71,23 @@ fn in_place_what_git_has_committed_counts() {
     assert_eq!(differs(&world, &before, "db.yaml"), ["password"]);
 }
 
+/// A folder from elsewhere that is a repository by itself, whose configuration would run a command.
+#[test]
+fn a_repository_in_the_repository_runs_nothing() {
+    let world = world();
+    world.write("app/HEAD", "ref: refs/heads/main\n");
+    world.write("app/refs/heads/main", format!("{}\n", "1".repeat(40)));
+    world.write("app/objects/.keep", "");
+    world.write(
+        "app/config",
+        "[core]\n\trepositoryformatversion = 1\n\tworktree = .\n[extensions]\n\tpartialClone = evil\n[remote \"evil\"]\n\t\
+         url = \"ext::sh -c touch% ran\"\n\tpromisor = true\n[protocol \"ext\"]\n\tallow = always\n",
+    );
+    world.write("app/db.yaml", TWO);
+    world.bulla(&["seal", "--in-place", "-R", "hybrid.recipients", "-i", "hybrid.key", "app/db.yaml"]).with_programs().works();
+    assert!(!world.path("app/ran").exists());
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_replaced_all_the_same() {
     let world = world();

@@ -45,6 +45,18 @@ fn a_value_is_changed_without_any_private_key() {
     assert_eq!(world.bulla(&["unseal", "-i", "hybrid.key", "--item", "user", "db.yaml"]).reveals().works().text(), "old");
 }
 
+/// As `failing-program | bulla set` has it.
+#[test]
+fn an_empty_value_has_to_be_meant() {
+    let world = world();
+    let set = |more: &[&str]| world.bulla(&[&["set", "-R", "hybrid.recipients", "db.yaml"], more].concat());
+    set(&["password"]).fails(2, "set_empty");
+    set(&["password", "--trim"]).stdin("\n").refused(2);
+    set(&["--from-file", "password=-"]).refused(2);
+    set(&["password", "--allow-empty"]).works();
+    assert!(world.bulla(&["unseal", "-i", "hybrid.key", "--item", "password", "db.yaml"]).works().stdout.is_empty());
+}
+
 #[test]
 fn items_are_added_from_files_and_byte_for_byte() {
     let world = world();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::emulator::{Emulator, VERSION};
 use super::repository::{FILE, PASSWORD, Repository};
-use super::scripts::{Variables, fill, has_check, path, run, yaml};
+use super::scripts::{Variables, fill, path, run, yaml};
 
 const SHELL: [&str; 5] = ["bash", "--noprofile", "--norc", "-eo", "pipefail"];
 
@@ -127,25 +127,22 @@ fn rotation() {
 fn check() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
-    if has_check() {
-        workflow("check", &emulator, &repository);
-    }
+    workflow("check", &emulator, &repository);
 }
 
-/// A plaintext Secret in a commit that the target branch does not have is an annotation, and fails the job.
+/// A plaintext Secret in a commit that the target branch does not have is an annotation, and fails the job, also with a tag
+/// that looks like the target branch.
 #[test]
 fn check_finds_plaintext() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
-    if has_check() {
-        let secret =
-            "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\nstringData: {password: correct horse}\n";
-        fs::write(repository.path("work/clusters/prod/plain.yaml"), secret).unwrap();
-        repository.git("work", &["add", "-A"]);
-        repository.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "plain"]);
-        let message = failure(|| workflow("check", &emulator, &repository));
-        assert!(message.contains("::error ") && message.contains("plain.yaml"), "{message}");
-    }
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\nstringData: {password: correct horse}\n";
+    fs::write(repository.path("work/clusters/prod/plain.yaml"), secret).unwrap();
+    repository.git("work", &["add", "-A"]);
+    repository.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "plain"]);
+    repository.git("work", &["tag", "origin/main"]);
+    let message = failure(|| workflow("check", &emulator, &repository));
+    assert!(message.contains("::error ") && message.contains("plain.yaml"), "{message}");
 }
 
 /// What a workflow that fails says.

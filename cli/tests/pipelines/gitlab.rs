@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::emulator::{Emulator, VERSION};
 use super::repository::{FILE, PASSWORD, Repository};
-use super::scripts::{Ran, Variables, fill, has_check, run, yaml};
+use super::scripts::{Ran, Variables, fill, run, yaml};
 
 /// Runs one job.
 fn job(name: &str, emulator: &Emulator, repository: &Repository) -> Ran {
@@ -95,7 +95,5 @@ fn rotation() {
 fn check() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
-    if has_check() {
-        works("check", &emulator, &repository);
-    }
+    works("check", &emulator, &repository);
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::emulator::{Emulator, VERSION};
 use super::repository::{FILE, PASSWORD, Repository};
-use super::scripts::{Variables, example, has_check, path, run};
+use super::scripts::{Variables, example, path, run};
 
 /// The scripts of a file, each with the name of the stage that it stands in.
 fn scripts(file: &str) -> Vec<(String, String)> {
@@ -120,8 +120,17 @@ fn rotation() {
 fn check() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
-    if has_check() {
-        stages(&["Check"], "build", &emulator, &repository);
+    stages(&["Check"], "build", &emulator, &repository);
+}
+
+/// What uses a credential, or prepares what it is used for, is for the main branch only.
+#[test]
+fn no_credential_for_a_pull_request() {
+    let text = fs::read_to_string(example("jenkins/Jenkinsfile")).unwrap();
+    for stage in text.split("stage('").skip(1) {
+        let name = stage.split('\'').next().unwrap();
+        let needs = stage.contains("withCredentials(") || stage.contains("bulla set ");
+        assert!(!needs || stage.contains("branch 'main'"), "{name}");
     }
 }
 

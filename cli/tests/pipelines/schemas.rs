@@ -1,14 +1,20 @@
-//! Each file is what its host takes: YAML by the host's published schema, Groovy by a Groovy parser. Both come from `PyPI` once, into the cache
+//! Each file is what its host takes: YAML by the host's published schema, Groovy by a Groovy parser. The tools come from `PyPI` once, into the cache
 //! folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::{env, fs};
 
 use super::scripts::example;
 
-/// A folder with both tools.
-fn tools() -> PathBuf {
+/// A folder with the tools, made by whichever test asks first.
+pub(super) fn tools() -> &'static Path {
+    static TOOLS: OnceLock<PathBuf> = OnceLock::new();
+    TOOLS.get_or_init(install)
+}
+
+fn install() -> PathBuf {
     let wanted = include_str!("requirements.txt");
     let cache = env::var_os("BULLA_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("XDG_CACHE_HOME")?).join("bulla")));
@@ -17,7 +23,6 @@ fn tools() -> PathBuf {
     if fs::read_to_string(folder.join("installed")).is_ok_and(|installed| installed == wanted) {
         return folder.join("bin");
     }
-    // Made beside, then moved into place: two test runs may do this at once.
     fs::create_dir_all(&cache).unwrap();
     let run = |program: PathBuf, args: &[&str]| {
         let output = Command::new(&program).args(args).output().unwrap();

@@ -36,12 +36,6 @@ pub(crate) fn fill(text: &str, start: &str, end: &str, known: &Variables) -> Str
     output + rest
 }
 
-/// `bulla check` is there to be run.
-pub(crate) fn has_check() -> bool {
-    use clap::CommandFactory as _;
-    bulla_cli::commands::Cli::command().find_subcommand("check").is_some()
-}
-
 /// What a script said and how it ended.
 pub(crate) struct Ran {
     pub(crate) said: String,

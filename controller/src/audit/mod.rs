@@ -12,6 +12,7 @@ use aws_lc_rs::rand;
 use bulla_shared::binding::time_text;
 use jiff::Timestamp;
 use serde::Serialize;
+use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::error;
 
@@ -110,14 +111,21 @@ struct Line<'a> {
 pub struct Trail {
     key: AuditKey,
     state: Mutex<State>,
-    /// Rung when a line cannot be written: what cannot be audited must not happen.
+    /// Rung when a line cannot be written: the process ends.
     pub failed: Notify,
 }
+
+/// A line could not be written. What it says must not be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the audit trail cannot be written")]
+pub struct Unrecorded;
 
 struct State {
     out: Box<dyn Write + Send>,
     last: Option<Checkpoint>,
     lines: u64,
+    /// A line was not written: whatever comes after it would hang in the air.
+    broken: bool,
 }
 
 /// The first line of a chain that counts once the lease is taken.
@@ -135,7 +143,7 @@ impl Trail {
             AuditLog::Stdout => Box::new(io::stdout()),
             AuditLog::File(path) => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
         };
-        Ok(Some(Self { key, state: Mutex::new(State { out, last: None, lines: 0 }), failed: Notify::new() }))
+        Ok(Some(Self { key, state: Mutex::new(State { out, last: None, lines: 0, broken: false }), failed: Notify::new() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,16 +158,16 @@ impl Trail {
     }
 
     /// Writes the first line: the Lease names it already.
-    pub fn commit(&self, begun: Begun) {
-        self.write(&mut self.lock(), &begun.line, begun.checkpoint);
+    pub fn commit(&self, begun: Begun) -> Result<(), Unrecorded> {
+        self.write(&mut self.lock(), &begun.line, begun.checkpoint)
     }
 
-    /// Writes a line. Before a chain has begun there is nothing to record: nobody but the holder of the lease acts.
-    pub fn record(&self, event: &Event<'_>) {
+    /// Writes a line, before what it says is done. Nobody but the holder of the lease acts, and its chain has begun.
+    pub fn record(&self, event: &Event<'_>) -> Result<(), Unrecorded> {
         let mut state = self.lock();
-        let Some(last) = state.last.clone() else { return };
+        let last = state.last.clone().ok_or(Unrecorded)?;
         let (line, checkpoint) = self.line(last.chain, last.seq + 1, &last.mac, event);
-        self.write(&mut state, &line, checkpoint);
+        self.write(&mut state, &line, checkpoint)
     }
 
     /// The last line, for the Lease.
@@ -181,17 +189,19 @@ impl Trail {
         (sealed(&line, &mac) + "\n", Checkpoint { chain, seq, mac })
     }
 
-    fn write(&self, state: &mut State, line: &str, checkpoint: Checkpoint) {
-        match state.out.write_all(line.as_bytes()).and_then(|()| state.out.flush()) {
-            Ok(()) => {
-                state.last = Some(checkpoint);
-                state.lines += 1;
-            }
-            Err(error) => {
-                error!(%error, "the audit trail cannot be written");
-                self.failed.notify_one();
-            }
+    fn write(&self, state: &mut State, line: &str, checkpoint: Checkpoint) -> Result<(), Unrecorded> {
+        if state.broken {
+            return Err(Unrecorded);
         }
+        state.out.write_all(line.as_bytes()).and_then(|()| state.out.flush()).map_err(|error| {
+            error!(%error, "the audit trail cannot be written");
+            state.broken = true;
+            self.failed.notify_one();
+            Unrecorded
+        })?;
+        state.last = Some(checkpoint);
+        state.lines += 1;
+        Ok(())
     }
 }
 

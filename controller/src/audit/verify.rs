@@ -209,9 +209,9 @@ mod tests {
         for replica in ["a", "b"] {
             let key = AuditKey::parse(text.as_bytes()).unwrap();
             let trail = Trail::open(&AuditLog::File(log.clone()), key).unwrap().unwrap();
-            trail.commit(trail.begin(replica, after.as_deref()));
+            trail.commit(trail.begin(replica, after.as_deref())).unwrap();
             for name in ["x", "y", "z"] {
-                trail.record(&Event::KeyChanged { name, change: "published" });
+                trail.record(&Event::KeyChanged { name, change: "published" }).unwrap();
             }
             after = trail.checkpoint().map(|checkpoint| checkpoint.to_string());
         }

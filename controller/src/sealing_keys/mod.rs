@@ -17,7 +17,7 @@ use bulla_shared::binding::{KeyId, time_text};
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeySpec};
 use jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{EventType, Recorder};
 use kube::{Api, Client, Resource as _};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -28,12 +28,13 @@ use self::plan::{Action, View};
 use self::usage::Usage;
 use crate::api::{self, ApiError};
 use crate::audit;
+use crate::backoff::Backoff;
 use crate::reconcile::Reconciler;
 
 /// How often everything is looked at without an event: a missed one must not leave a key unpublished, and time passes by itself.
 const LOOK: Duration = Duration::from_mins(1);
 
-/// How long after a failure it is tried again; doubled each time, up to [`LOOK`].
+/// How long after a failure it is tried again; longer each time, up to [`LOOK`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// How long usage is left to settle: thousands of objects change together when a repository is rewrapped.
@@ -78,20 +79,37 @@ struct Known {
     unsettled: Option<Instant>,
 }
 
+/// How a look at everything ended.
+enum Pass {
+    /// Nothing is left to be done.
+    Done,
+    /// A step succeeded, so that another look is due.
+    Progress,
+    /// Another installation has the keys, as this one says.
+    Elsewhere(Box<SealingKey>),
+}
+
 impl SealingKeys {
-    /// Works for ever; `loaded` is rung each time the ring has been filled.
+    /// Works until another installation turns out to have the keys; `loaded` is rung each time the ring has been filled.
+    ///
+    /// One that has them before this one has begun is waited for: it may go.
     pub async fn work(&self, reconciler: &Reconciler, loaded: &Notify) {
         let mut known = Known::default();
-        let mut patience = FIRST_RETRY;
+        let mut backoff = Backoff::new(FIRST_RETRY, LOOK);
         loop {
             match self.pass(reconciler, &mut known, loaded).await {
-                Ok(true) => continue,
-                Ok(false) => patience = FIRST_RETRY,
+                Ok(Pass::Progress) => continue,
+                Ok(Pass::Done) => backoff.reset(),
+                Ok(Pass::Elsewhere(key)) => {
+                    self.tell_elsewhere(reconciler, &key).await;
+                    if reconciler.complete.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
                 Err(error) => {
                     warn!(%error, "sealing keys not reconciled, will be tried again");
                     // Rights and definitions that were installed a moment ago are not in force yet: nobody rings when they are.
-                    self.rest(reconciler, &mut known, patience).await;
-                    patience = (patience * 2).min(LOOK);
+                    self.rest(reconciler, &mut known, backoff.pause()).await;
                     continue;
                 }
             }
@@ -116,16 +134,42 @@ impl SealingKeys {
         }
     }
 
-    /// One look at everything; whether a step succeeded, so that another look is due.
+    /// Says once to whom the keys belong.
+    async fn tell_elsewhere(&self, reconciler: &Reconciler, key: &SealingKey) {
+        let other = plan::home(key).unwrap_or_default().to_owned();
+        if reconciler.is_elsewhere(Some(&other)) {
+            return;
+        }
+        let note = format!(
+            "the sealing keys belong to the installation in namespace {other}; the one in {} stands aside and writes nothing. One of the \
+             two has to go: docs/installation.md",
+            self.namespace
+        );
+        error!("{note}");
+        api::publish(&self.recorder, &key.object_ref(&()), EventType::Warning, ("Load", "SecondInstallation"), &note).await;
+    }
+
+    /// One look at everything.
     ///
     /// # RBAC: `sealingkeys: list, create`, `sealingkeys/status: patch`; in the own namespace `secrets: list, create`
-    async fn pass(&self, reconciler: &Reconciler, known: &mut Known, loaded: &Notify) -> Result<bool, ApiError> {
+    async fn pass(&self, reconciler: &Reconciler, known: &mut Known, loaded: &Notify) -> Result<Pass, ApiError> {
         // Keys before Secrets: what is published by then is stored by then.
         let keys = self.sealing_keys().await?;
+        if let Some(key) = plan::elsewhere(&keys, &self.namespace) {
+            return Ok(Pass::Elsewhere(Box::new(key.clone())));
+        }
+        reconciler.is_elsewhere(None);
         let Stored { keys: private, records, malformed } = self.stored(known).await?;
         let now = Timestamp::now();
-        let view =
-            |keys| View { keys, stored: &records, malformed: &malformed, generate: self.generate, policy: self.policy, now };
+        let view = |keys| View {
+            keys,
+            stored: &records,
+            malformed: &malformed,
+            namespace: &self.namespace,
+            generate: self.generate,
+            policy: self.policy,
+            now,
+        };
         reconciler.metrics.saw_keys(&keys, malformed.len());
         let ring = ring(&view(&keys), private);
         let content = (ring.duties(), ring.absent().clone());
@@ -142,10 +186,10 @@ impl SealingKeys {
             let again = view(&self.sealing_keys().await?).plan();
             actions.extend(create.into_iter().filter(|action| again.contains(action)));
         }
-        let (mut progress, mut failed) = (false, None);
+        let (mut pass, mut failed) = (Pass::Done, None);
         for action in actions {
             match self.apply(reconciler, action, now).await {
-                Ok(()) => progress = true,
+                Ok(()) => pass = Pass::Progress,
                 // Somebody else was first, or the object moved on: an event tells, or the next look shows it.
                 Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
                     warn!(%error, "a step towards a sealing key was overtaken");
@@ -155,7 +199,7 @@ impl SealingKeys {
             }
         }
         self.publish_usage(reconciler, known).await?;
-        failed.map_or(Ok(progress), Err)
+        failed.map_or(Ok(pass), Err)
     }
 
     async fn sealing_keys(&self) -> Result<Vec<SealingKey>, ApiError> {
@@ -177,16 +221,8 @@ impl SealingKeys {
                 Err(error) => {
                     if known.reported.insert((name.clone(), version)) {
                         error!(secret = name, %error, "not a sealing key, ignored");
-                        let event = Event {
-                            type_: EventType::Warning,
-                            reason: "KeyMalformed".to_owned(),
-                            note: Some(format!("not a sealing key, ignored: {error}")),
-                            action: "Load".to_owned(),
-                            secondary: None,
-                        };
-                        if let Err(error) = api::in_time(self.recorder.publish(&event, &reference)).await {
-                            warn!(secret = name, %error, "event not recorded");
-                        }
+                        let note = format!("not a sealing key, ignored: {error}");
+                        api::publish(&self.recorder, &reference, EventType::Warning, ("Load", "KeyMalformed"), &note).await;
                     }
                     stored.malformed.push(name);
                 }
@@ -196,19 +232,20 @@ impl SealingKeys {
     }
 
     async fn apply(&self, reconciler: &Reconciler, action: Action, now: Timestamp) -> Result<(), ApiError> {
+        reconciler.leads()?;
         let api: Api<SealingKey> = Api::all(self.client.clone());
         match action {
             Action::Create { name, algorithm } => {
                 let key = SealingKey::new(&name, SealingKeySpec { algorithm, ..SealingKeySpec::default() });
+                reconciler.audit(&audit::Event::KeyChanged { name: &name, change: "SealingKey created" })?;
                 api::in_time(api.create(&PostParams::default(), &key)).await?;
                 info!(name, "SealingKey created");
-                reconciler.audit(&audit::Event::KeyChanged { name: &name, change: "SealingKey created" });
             }
             Action::Generate { uid, algorithm } => {
                 let now = time_text(&now).parse().expect("a time in whole seconds");
                 let key = StoredKey::generate(&uid, algorithm, now);
                 let change = format!("private key {} stored", key.record().fingerprint);
-                reconciler.audit(&audit::Event::KeyChanged { name: &uid, change: &change });
+                reconciler.audit(&audit::Event::KeyChanged { name: &uid, change: &change })?;
                 api::create_secret(&self.client, &self.namespace, key.to_json(&self.namespace)).await?;
                 info!(secret = uid, fingerprint = %key.record().fingerprint, "private key stored");
             }
@@ -220,14 +257,14 @@ impl SealingKeys {
                     }
                 }
                 let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": fields});
-                api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
                 let state = status.state.map(|state| state.to_string());
                 let change = format!(
                     "{} published as {}",
                     status.fingerprint.as_deref().unwrap_or("no key"),
                     state.as_deref().unwrap_or("nothing that can be used")
                 );
-                reconciler.audit(&audit::Event::KeyChanged { name: &name, change: &change });
+                reconciler.audit(&audit::Event::KeyChanged { name: &name, change: &change })?;
+                api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
                 info!(name, state, fingerprint = status.fingerprint, "SealingKey published");
             }
         }

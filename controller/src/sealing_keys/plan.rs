@@ -25,6 +25,8 @@ pub struct View<'a> {
     pub stored: &'a [Record],
     /// Names of labelled Secrets that are no private key.
     pub malformed: &'a [String],
+    /// The namespace in which this is stored.
+    pub namespace: &'a str,
     /// Whether private keys are generated.
     pub generate: bool,
     /// When keys change by themselves.
@@ -59,6 +61,24 @@ pub enum Action {
         /// Its new status.
         status: Box<SealingKeyStatus>,
     },
+}
+
+/// The namespace in which the private half of this key was stored when it was published.
+#[must_use]
+pub fn home(key: &SealingKey) -> Option<&str> {
+    key.status.as_ref()?.namespace.as_deref()
+}
+
+/// The key that says that another installation than the one in `namespace` has the keys.
+///
+/// The oldest that says anything decides: of two installations that publish at the same moment, both see the same one stand aside.
+#[must_use]
+pub fn elsewhere<'a>(keys: &'a [SealingKey], namespace: &str) -> Option<&'a SealingKey> {
+    keys.iter().filter(|key| home(key).is_some()).min_by_key(|key| age(key)).filter(|key| home(key) != Some(namespace))
+}
+
+fn age(key: &SealingKey) -> (Option<Timestamp>, Option<String>) {
+    (key.metadata.creation_timestamp.as_ref().map(|time| time.0), key.metadata.name.clone())
 }
 
 /// A view with what is looked up in it: there may be thousands of keys.
@@ -104,7 +124,6 @@ impl<'a> Look<'a> {
         let by_secret = view.stored.iter().map(|record| (record.secret.as_str(), record)).collect();
         let mut look = Self { view, by_fingerprint, by_secret, spokesmen: HashMap::new(), all: Vec::new() };
         // The oldest: whoever may create a SealingKey must not change what another one says.
-        let age = |key: &SealingKey| (key.metadata.creation_timestamp.as_ref().map(|time| time.0), key.metadata.name.clone());
         let mut keys: Vec<_> = view.keys.iter().collect();
         keys.sort_by_cached_key(|key| age(key));
         for key in keys {
@@ -166,6 +185,7 @@ impl<'a> Look<'a> {
                 status.recipient = Some(found.recipient.to_string());
                 status.fingerprint = Some(found.fingerprint.to_string());
                 status.created = Some(time_text(&found.created));
+                status.namespace = Some(self.view.namespace.to_owned());
                 status.conditions = vec![condition("Ready", true, "Ready", "the private key is stored")];
             }
             found => {
@@ -233,7 +253,7 @@ mod tests {
     }
 
     fn view<'a>(keys: &'a [SealingKey], stored: &'a [Record]) -> View<'a> {
-        View { keys, stored, malformed: &[], generate: true, policy: Policy::default(), now: now() }
+        View { keys, stored, malformed: &[], namespace: "here", generate: true, policy: Policy::default(), now: now() }
     }
 
     fn key(uid: &str, change: impl FnOnce(&mut SealingKey)) -> SealingKey {
@@ -340,6 +360,32 @@ mod tests {
         let actions = view.plan();
         let since: Vec<_> = actions.iter().map(|action| published(action).since.clone().unwrap()).collect();
         assert_eq!(since, ["2026-11-23T06:50:00Z", "2026-11-23T06:50:00Z", "2026-10-01T00:00:00Z"]);
+    }
+
+    #[test]
+    fn the_oldest_published_key_says_whose_all_are() {
+        let at = |name: &str, time: &str, home: Option<&str>| {
+            key(name, |key| {
+                key.metadata.creation_timestamp =
+                    Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time.parse().unwrap()));
+                key.status = Some(SealingKeyStatus { namespace: home.map(str::to_owned), ..SealingKeyStatus::default() });
+            })
+        };
+        let mut keys = vec![
+            at("c", "2026-03-01T00:00:00Z", Some("there")),
+            at("b", "2026-02-01T00:00:00Z", Some("here")),
+            at("a", "2026-01-01T00:00:00Z", None),
+        ];
+        let elsewhere = |keys: &[SealingKey], namespace| elsewhere(keys, namespace).map(|key| home(key).unwrap().to_owned());
+        assert_eq!((elsewhere(&keys, "here"), elsewhere(&keys, "there").as_deref()), (None, Some("here")));
+        keys[1].status = None;
+        assert_eq!((elsewhere(&keys, "here").as_deref(), elsewhere(&keys, "there")), (Some("there"), None));
+        keys[0].status = None;
+        assert_eq!(elsewhere(&keys, "here"), None, "nobody has published anything");
+        let stored = [stored("u1")];
+        let new = [key("u1", |_| ())];
+        assert_eq!(published(&view(&new, &stored).plan()[0]).namespace.as_deref(), Some("here"));
+        assert_eq!(view(&[key("u1", |key| key.spec.fingerprint = Some("0".repeat(64)))], &[]).plan().len(), 1);
     }
 
     #[test]

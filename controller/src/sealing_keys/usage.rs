@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bulla_shared::binding::KeyId;
 use bulla_shared::resources::sealing_key::KeyUsage;
 
-use crate::index::SealedHead;
+use crate::index::Remembered;
 
 /// Items and objects by key id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,17 +18,15 @@ pub struct Usage {
 impl Usage {
     /// Counts. An item counts for the key that opened it; one that was not opened counts for every key that it names.
     /// Only ids of keys that are `known` count: whoever writes a value may name any.
-    pub fn count<'a>(heads: impl Iterator<Item = &'a SealedHead>, known: impl Fn(&KeyId) -> bool) -> Self {
+    pub fn count<'a>(heads: impl Iterator<Item = &'a Remembered>, known: impl Fn(&KeyId) -> bool) -> Self {
         let mut usage = Self { by_key: HashMap::new(), settled: true };
         for head in heads {
-            let on_its_way_out = head.metadata.deletion_timestamp.is_some();
-            usage.settled &= on_its_way_out || head.status.observed_generation == head.metadata.generation;
+            usage.settled &= head.is_deleted || head.observed_generation == head.generation;
             let mut named = HashSet::new();
-            for item in &head.status.items {
-                let ids = item.key_id.iter().chain(&item.sealed_to).filter_map(|id| id.parse::<KeyId>().ok());
-                for id in ids.filter(&known) {
-                    named.insert(id);
-                    usage.by_key.entry(id).or_default().items += 1;
+            for item in &head.items {
+                for id in item.keys().filter(|id| known(id)) {
+                    named.insert(*id);
+                    usage.by_key.entry(*id).or_default().items += 1;
                 }
             }
             for id in named {
@@ -53,12 +51,13 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::SealedHead;
 
-    fn head(observed: i64, items: &str) -> SealedHead {
+    fn head(observed: i64, items: &str) -> Remembered {
         let text = format!(r#"{{"metadata":{{"generation":2}},"status":{{"observedGeneration":{observed},"items":{items}}}}}"#);
         let head: SealedHead = serde_json::from_str(&text).unwrap();
         assert!(!head.status.items.is_empty() || items == "[]");
-        head
+        Remembered::from(&head)
     }
 
     fn id(digit: char) -> KeyId {

@@ -28,6 +28,8 @@ pub const ADOPT: &str = "adopt";
 pub const MERGE: &str = "merge";
 /// Items, joined by commas, that may be merged into a Secret.
 pub const MERGE_ANNOTATION: &str = "bulla.dev/merge";
+/// Items, joined by commas, that were merged into a Secret: by it the admission policy knows what may be taken away again.
+pub const MERGED_ANNOTATION: &str = "bulla.dev/merged";
 /// Annotation on Secrets: `<uid>/<generation>` of the `SealedSecret` that was written last. Proves nothing.
 pub const SOURCE_ANNOTATION: &str = "bulla.dev/source";
 /// Label on the Secrets that hold private sealing keys.

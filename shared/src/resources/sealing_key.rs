@@ -22,6 +22,15 @@ use crate::age::{Algorithm, Fingerprint};
     status = "SealingKeyStatus",
     derive = "PartialEq",
     validation = kube::core::Rule::new("self.metadata.name.size() <= 52").message("names have at most 52 characters"),
+    // Another fingerprint, in either half, would free the private key of what this object says about it.
+    validation = kube::core::Rule::new(
+        "!has(self.status) || !has(self.status.fingerprint) || !has(self.spec.fingerprint) \
+         || self.spec.fingerprint == self.status.fingerprint"
+    ).message("spec.fingerprint is that of the published key, status.fingerprint"),
+    validation = kube::core::Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.fingerprint) || (has(self.status) && has(self.status.fingerprint) \
+         && self.status.fingerprint == oldSelf.status.fingerprint)"
+    ).message("status.fingerprint is published once"),
     printcolumn(json_path = ".status.state", name = "State", type_ = "string"),
     printcolumn(json_path = ".spec.algorithm", name = "Algorithm", type_ = "string"),
     printcolumn(json_path = ".status.usage.items", name = "Items", type_ = "integer"),
@@ -166,6 +175,10 @@ pub struct SealingKeyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "fingerprint")]
     pub fingerprint: Option<String>,
+    /// Namespace of the installation that published the key, in which the private key is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "namespace")]
+    pub namespace: Option<String>,
     /// When the private key was made, by the controller's own record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
@@ -217,6 +230,10 @@ fn fingerprint(_: &mut SchemaGenerator) -> Schema {
 
 fn recipient(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 4096})
+}
+
+fn namespace(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 63})
 }
 
 fn generation(_: &mut SchemaGenerator) -> Schema {

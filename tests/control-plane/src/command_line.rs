@@ -43,6 +43,8 @@ pub(crate) fn etcd(ports: Ports, folder: &Path, options: &Options) -> Vec<String
         format!("--listen-peer-urls={peers}"),
         format!("--initial-advertise-peer-urls={peers}"),
         format!("--initial-cluster=default={peers}"),
+        // Benchmarks write more than the default of 2 GiB within the five minutes after which old revisions go.
+        "--quota-backend-bytes=8589934592".to_owned(),
     ];
     if !options.durable {
         flags.push("--unsafe-no-fsync".to_owned());

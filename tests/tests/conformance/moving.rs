@@ -9,7 +9,7 @@ use bulla_shared::age::header::{Header, Limits};
 use bulla_shared::age::{Algorithm, Identity};
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::names::Place;
-use bulla_shared::opening::{AllowedTypes, ItemError, Opening, Refusal, open};
+use bulla_shared::opening::{AllowedTypes, ItemError, Opened, Opening, Refusal, open};
 use bulla_shared::resources::sealed_secret::SealedSecretSpec;
 use bulla_shared::sealed::{Recipients, SealedValue};
 
@@ -83,7 +83,7 @@ impl Stage {
         let report = |name: &str| opening.items.iter().find(|item| item.name == name).unwrap();
         assert!(report("beside").result.is_ok(), "one bad item does not take another down");
         let class = class(&report(place.item.as_str()).result);
-        match (&opening.secret, class) {
+        match (opening.secret.map(Opened::render), class) {
             (Ok(secret), OPENED) => assert_eq!(secret.items[&place.item].expose(), CANARY.as_bytes()),
             (Err(Refusal::KeyMissing { missing: 1, all: 2 }), "unknown-key") => {}
             (Err(Refusal::Items { failed: 1, all: 2 }), class) if class != "unknown-key" && class != OPENED => {}
@@ -109,7 +109,10 @@ fn assert_silent(opening: &Opening) {
         shown.extend(item.result.as_ref().err().map(|error| format!("{error} {error:?}")));
     }
     shown.push(match &opening.secret {
-        Ok(secret) => format!("{secret:?} {}", secret.frame()),
+        Ok(opened) => {
+            let secret = opened.clone().render();
+            format!("{secret:?} {}", secret.frame())
+        }
         Err(refusal) => format!("{refusal} {refusal:?}"),
     });
     let shown = shown.join("\n");

@@ -120,6 +120,16 @@ fn what_is_optional_is_left_out() {
     assert!(!render(&["networkPolicy.enabled=false"]).0.contains_key(network));
     let ports = render(&["networkPolicy.apiServerPorts=[16443]"]).get(network)["spec"]["egress"][1]["ports"].clone();
     assert_eq!(ports, json!([{"protocol": "TCP", "port": 16443}]));
+    let peers = |cidr: &str| json!([{"ipBlock": {"cidr": cidr}}]);
+    let monitoring = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
+    let narrow = render(&[
+        r#"networkPolicy.dnsCIDRs=["10.96.0.10/32"]"#,
+        r#"networkPolicy.apiServerCIDRs=["fd00::1/128"]"#,
+        &format!("networkPolicy.metricsFrom={monitoring}"),
+    ]);
+    let spec = &narrow.get(network)["spec"];
+    assert_eq!([&spec["egress"][0]["to"], &spec["egress"][1]["to"]], [&peers("10.96.0.10/32"), &peers("fd00::1/128")]);
+    assert_eq!(spec["ingress"][0]["from"], monitoring);
 
     let definitions = |values: &[&str]| render(values).0.keys().filter(|name| name.starts_with("CustomResource")).count();
     assert_eq!((definitions(&[]), definitions(&["definitions=false"])), (3, 0));
@@ -173,6 +183,9 @@ fn wrong_values_are_refused() {
         (r#"secrets.labels={"bulla.dev/secret":"owned"}"#, "invalid propertyName"),
         (r#"secrets.labels={"a=b":"c"}"#, "invalid propertyName"),
         ("networkPolicy.apiServerPorts=[]", "at '/networkPolicy/apiServerPorts'"),
+        (r#"networkPolicy.apiServerCIDRs=["10.0.0.1"]"#, "at '/networkPolicy/apiServerCIDRs/0'"),
+        (r#"networkPolicy.dnsCIDRs=["dns/8"]"#, "at '/networkPolicy/dnsCIDRs/0'"),
+        (r#"networkPolicy.metricsFrom=[{"pods":{}}]"#, "'pods' not allowed"),
         (r#"extraArgs=["rm"]"#, "at '/extraArgs/0'"),
     ] {
         let said = template("bulla-system", &[value]).unwrap_err();

@@ -77,6 +77,11 @@ async fn the_api_server_takes_every_variation() {
     for values in [
         &["replicas=1", "networkPolicy.enabled=false", r#"image.pullSecrets=["pull"]"#][..],
         &[r#"namespaces=["default","kube-public"]"#, r#"sealers=["a"]"#, r#"allowedTypes=["example.com/thing"]"#],
+        &[
+            r#"networkPolicy.dnsCIDRs=["10.96.0.10/32"]"#,
+            r#"networkPolicy.apiServerCIDRs=["10.0.0.1/32","fd00::1/128"]"#,
+            r#"networkPolicy.metricsFrom=[{"podSelector":{"matchLabels":{"app":"prometheus"}}}]"#,
+        ],
         &[r#"nodeSelector={"a":"b"}"#, r#"tolerations=[{"key":"a","operator":"Exists"}]"#, r#"extraArgs=["--workers=8"]"#],
     ] {
         taken(crate::helm::render(values)).await.unwrap();

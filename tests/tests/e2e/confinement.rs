@@ -1,6 +1,7 @@
 //! What the controller's own ServiceAccount may not do, whoever holds its token: RBAC and the admission policy.
 
 use bulla_shared::resources::{API_VERSION, OWNED, SEALING_KEY_LABEL, SECRET_LABEL};
+use bulla_tests::cluster::{plain, seal};
 use bulla_tests::eventually;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -21,6 +22,14 @@ fn secret(name: &str, rest: Value) -> Secret {
     serde_json::from_value(object).unwrap()
 }
 
+/// A policy takes a moment to be in force after it was installed.
+async fn in_force(stolen: &Api<Secret>) {
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    let denied = |error: kube::Error| error.to_string().contains("may only write marked Secrets").then_some(());
+    let probe = || async { stolen.create(&params, &secret("probe", json!({}))).await.err().and_then(denied) };
+    eventually("the policy in force", probe).await;
+}
+
 #[tokio::test]
 async fn a_stolen_token_writes_only_marked_secrets() {
     let cluster = shared().await;
@@ -34,9 +43,7 @@ async fn a_stolen_token_writes_only_marked_secrets() {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     };
-    // A policy takes a moment to be in force after it was installed.
-    eventually("the policy in force", || async { stolen.create(&params, &secret("probe", json!({}))).await.err().map(drop) })
-        .await;
+    in_force(&stolen).await;
     denied(stolen.create(&params, &secret("a", json!({}))).await, "may only write marked Secrets");
     let minting = json!({"labels": marked, "type": "bootstrap.kubernetes.io/token"});
     denied(stolen.create(&params, &secret("a", minting)).await, "only these types may be created");
@@ -78,4 +85,76 @@ async fn a_stolen_token_writes_only_marked_secrets() {
     denied(keys.create(&params, &secret("other", json!({"labels": marked}))).await, "only creates private keys");
     let token = json!({"labels": {SEALING_KEY_LABEL: "0"}, "type": "bootstrap.kubernetes.io/token"});
     denied(keys.create(&params, &secret("other", token)).await, "only creates private keys");
+}
+
+/// What is somebody else's stays as it is, but for the items that they lend.
+#[tokio::test]
+async fn a_stolen_token_merges_what_is_lent() {
+    let cluster = shared().await;
+    cluster.namespace("lent").await;
+    let (admin, params) = (cluster.secrets("lent"), PatchParams::default());
+    let client = cluster.plane.service_account_client("bulla-system", "bulla-controller").await.unwrap();
+    let stolen: Api<Secret> = Api::namespaced(client, "lent");
+    in_force(&stolen).await;
+    let mut theirs = secret(
+        "theirs",
+        json!({"labels": {SECRET_LABEL: "merge", "team": "theirs"}, "stringData": {"a": "1", "b": "2", "z": "3"}}),
+    );
+    theirs.metadata.annotations = Some([("bulla.dev/merge".to_owned(), "a, b".to_owned())].into());
+    admin.create(&PostParams::default(), &theirs).await.unwrap();
+
+    let items = "writes only the items that bulla.dev/merge names";
+    let gone = "takes away only what is lent or was merged";
+    let rest = "changes nothing but the items of a merge";
+    let owner = json!([{"apiVersion": API_VERSION, "kind": "SealedSecret", "name": "theirs", "uid": "1", "controller": true}]);
+    for (patch, words) in [
+        (json!({"data": {"z": "eA=="}}), items),
+        (json!({"data": {"new": "eA=="}}), items),
+        (json!({"data": {"z": null}}), gone),
+        (json!({"data": null}), gone),
+        (json!({"metadata": {"annotations": {"bulla.dev/merged": "z"}}}), "lists as merged only what is lent"),
+        (json!({"metadata": {"annotations": {"bulla.dev/merge": "a,z"}}}), rest),
+        (json!({"metadata": {"annotations": {"bulla.dev/merge": null}}}), rest),
+        (json!({"metadata": {"annotations": {"example.com/mirror": "everywhere"}}}), rest),
+        (json!({"metadata": {"labels": {"team": "ours"}}}), rest),
+        (json!({"metadata": {"labels": {"team": null}}}), rest),
+        (json!({"metadata": {"finalizers": ["example.com/hold"]}}), rest),
+        (json!({"metadata": {"ownerReferences": owner}}), rest),
+        (json!({"immutable": true}), rest),
+    ] {
+        let result = stolen.patch("theirs", &params, &Patch::Merge(&patch)).await;
+        let said = result.map(drop).map_err(|error| error.to_string());
+        assert!(said.as_ref().is_err_and(|said| said.contains(words)), "{patch}: {said:?}");
+    }
+    assert_eq!(cluster.values("lent", "theirs").await, ["a=1", "b=2", "z=3"]);
+
+    // What was merged may go when it is lent no more; what was only lent is its owner's.
+    let merged =
+        json!({"data": {"a": "eA=="}, "metadata": {"annotations": {"bulla.dev/merged": "a", "bulla.dev/source": "1/1"}}});
+    stolen.patch("theirs", &params, &Patch::Merge(merged)).await.unwrap();
+    let lent = json!({"metadata": {"annotations": {"bulla.dev/merge": null}}});
+    admin.patch("theirs", &params, &Patch::Merge(lent)).await.unwrap();
+    let take = |item: &str| Patch::Merge(json!({"data": {item: null}, "metadata": {"annotations": {"bulla.dev/merged": ""}}}));
+    let said = stolen.patch("theirs", &params, &take("b")).await.unwrap_err().to_string();
+    assert!(said.contains(gone), "{said}");
+    stolen.patch("theirs", &params, &take("a")).await.unwrap();
+    assert_eq!(cluster.values("lent", "theirs").await, ["b=2", "z=3"]);
+}
+
+/// The policy lets the controller put its own reference in the place of another one to the same object.
+#[tokio::test]
+async fn a_reference_of_another_kind_is_replaced() {
+    let cluster = shared().await;
+    cluster.namespace("referred").await;
+    let mut sealed = seal(&plain("referred", "db", &[("a", "1")]), &cluster.recipient().await);
+    sealed.spec.suspend = true;
+    let uid = cluster.apply(&sealed).await.metadata.uid.unwrap();
+    let owner = json!([{"apiVersion": API_VERSION, "kind": "SealedSecret", "name": "db", "uid": uid}]);
+    let made = secret("db", json!({"labels": {SECRET_LABEL: OWNED}, "ownerReferences": owner}));
+    cluster.secrets("referred").create(&PostParams::default(), &made).await.unwrap();
+    sealed.spec.suspend = false;
+    cluster.apply(&sealed).await;
+    cluster.wait("referred", "db", "Ready").await;
+    let owners = cluster.secrets("referred").get("db").await.unwrap().metadata.owner_references.unwrap();
+    assert_eq!(owners.iter().map(|owner| (&owner.uid, owner.controller)).collect::<Vec<_>>(), [(&uid, Some(true))]);
 }

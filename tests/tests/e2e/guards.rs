@@ -52,3 +52,30 @@ async fn keys_of_unknown_usage_and_the_namespace_of_the_private_keys() {
     cluster.namespace("other").await;
     namespaces.delete("other", &DeleteParams::default()).await.unwrap();
 }
+
+/// A key that is barred stays barred: no other fingerprint takes its private key from under its SealingKey, whoever writes which half.
+#[tokio::test]
+async fn a_published_key_stays_the_key_it_is() {
+    let cluster = Cluster::start(bulla_control_plane::Options::default()).await;
+    let keys: Api<SealingKey> = Api::all(cluster.admin());
+    let (mine, other) = ("0".repeat(64), "1".repeat(64));
+    keys.create(&PostParams::default(), &SealingKey::new("key", SealingKeySpec::default())).await.unwrap();
+    let params = PatchParams::default();
+    let published = json!({"status": {"fingerprint": mine, "state": "Active"}});
+    keys.patch_status("key", &params, &Patch::Merge(published)).await.unwrap();
+    let compromised = json!({"spec": {"state": "Compromised", "compromisedAt": "2026-11-23T06:50:00Z"}});
+    keys.patch("key", &params, &Patch::Merge(compromised)).await.unwrap();
+
+    let refused = |result: Result<SealingKey, kube::Error>, words: &str| {
+        let said = result.map(drop).map_err(|error| error.to_string());
+        assert!(said.as_ref().is_err_and(|said| said.contains(words)), "{words}: {said:?}");
+    };
+    let named = Patch::Merge(json!({"spec": {"fingerprint": other}}));
+    refused(keys.patch("key", &params, &named).await, "spec.fingerprint is that of the published key");
+    for status in [json!({"fingerprint": other}), json!({"fingerprint": null}), json!(null)] {
+        let patch = Patch::Merge(json!({"status": status}));
+        refused(keys.patch_status("key", &params, &patch).await, "status.fingerprint is published once");
+    }
+    keys.patch("key", &params, &Patch::Merge(json!({"spec": {"fingerprint": mine}}))).await.unwrap();
+    keys.patch_status("key", &params, &Patch::Merge(json!({"status": {"state": "Compromised"}}))).await.unwrap();
+}

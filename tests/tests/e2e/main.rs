@@ -1,6 +1,7 @@
 //! End to end on a real API server with RBAC and the admission policy on, the controller under its own ServiceAccount.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod audit;
 mod bad_objects;
 mod canary;
 mod cli;
@@ -13,6 +14,7 @@ mod healing;
 mod key_life;
 mod keys;
 mod life;
+mod malformed;
 mod operations;
 mod oracle;
 mod refusals;
@@ -21,6 +23,8 @@ mod restart;
 mod rewrap;
 mod rights;
 mod rotation;
+mod second;
+mod startup;
 mod templates;
 mod versions;
 

@@ -37,10 +37,18 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
+/// `git` in a folder that may be anybody's: a repository within it, as a bare one in a few files, must not have its configuration run commands,
+/// and no object is fetched for a look.
+pub(super) fn git(folder: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.args(["-c", "safe.bareRepository=explicit", "-C"]).arg(folder);
+    git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none").stdin(Stdio::null());
+    git
+}
+
 /// What `git` answers, without the line break at its end; none if it fails.
 pub(super) fn ask(folder: &Path, args: &[&str]) -> Result<Option<String>, Error> {
-    let mut git = Command::new("git");
-    let output = git.arg("-C").arg(folder).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(|error| {
+    let output = git(folder).args(args).stderr(Stdio::null()).output().map_err(|error| {
         Error::new(Kind::Io, "cannot run git").cause(error).hint("install git, or do without: the files themselves need none")
     })?;
     let text = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();

@@ -17,7 +17,7 @@ use crate::passphrase::PassphraseArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Needs the right to read Secrets in the controller's namespace. After each rotation, make another backup; keep the identity or\n\
+    after_help = "Needs the right to read Secrets in the controller's namespace. After each rotation, make another backup; keep the identity or \
     passphrase that opens it away from it. age -d opens the file, and what comes out is an identity file."
 )]
 pub(super) struct Args {

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, note};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "There is no way back. Values sealed before still open; later ones are refused. What stands under the key is flagged until\n\
+    after_help = "There is no way back. Values sealed before still open; later ones are refused. What stands under the key is flagged until \
     the values themselves are changed, since whoever has the key has them: see docs/operations.md."
 )]
 pub(super) struct Args {

@@ -26,8 +26,8 @@ use crate::walk;
     after_help = "Examples:\n  bulla rewrap clusters/                        through the clusters that .bulla.yaml names\n  \
     bulla rewrap --check clusters/                exit code 1 and a list if something is stale\n  \
     bulla rewrap -i keys.txt -R prod.recipients . offline, to exactly these recipients\n\n\
-    Through a cluster, its own key in a value is replaced by its newest. To add or remove recipients, or to change their kind, use -i: the\n\
-    values are then under exactly the recipients of their targets. Whoever has an old key and an old file has the value: after a leak,\n\
+    Through a cluster, its own key in a value is replaced by its newest. To add or remove recipients, or to change their kind, use -i: the \
+    values are then under exactly the recipients of their targets. Whoever has an old key and an old file has the value: after a leak, \
     change the values themselves."
 )]
 pub struct Args {

@@ -25,7 +25,8 @@ pub(super) struct Targets {
 
 impl Targets {
     pub(super) fn new(args: &Args) -> Result<Self, Error> {
-        let mut targets = Self { fixed: None, config: Config::here()?, context: args.context.clone(), cache: Mutex::default() };
+        let mut targets =
+            Self { fixed: None, config: Config::for_sealing()?, context: args.context.clone(), cache: Mutex::default() };
         let file = args.recipients.read_file()?;
         if !file.recipients.is_empty() {
             let target = Target::from_file("the recipients given", Source::CommandLine, file, args.context.clone());

@@ -169,3 +169,28 @@ fn a_file_for_the_pipeline() {
         assert!(world.read("report").starts_with(start), "{variable}: {}", world.read("report"));
     }
 }
+
+/// The files under check may bring one that points elsewhere.
+#[test]
+fn a_report_is_not_written_through_a_link() {
+    let world = faulty();
+    world.write("script", "exit 0\n");
+    std::os::unix::fs::symlink("script", world.path("report")).unwrap();
+    world.bulla(&["check", "-o", "report", "repo"]).fails(74, "check_report_is_a_link");
+}
+
+/// What a file is called, or says of its keys, tells a pipeline nothing and moves no cursor.
+#[test]
+fn a_hostile_name_is_no_command() {
+    let world = world();
+    world.write("repo/##vso[task.x]\u{1b}[2J.yaml", super::super::harness::SECRET);
+    for format in ["text", "github", "azure"] {
+        let report = world.bulla(&["check", "--format", format, "repo"]).partly().exits(1);
+        let text = report.text().replace("##vso[task.logissue ", "");
+        assert!(!text.contains("##vso[") && !text.contains('\u{1b}') && text.contains("vso[task.x"), "{text}");
+    }
+    world
+        .write(".bulla.yaml", "version: 1\ntargets: {}\nrules:\n- {path: '**', targets: ['##vso[task.prependpath]/tmp/evil']}\n");
+    let refused = world.bulla(&["check", "repo"]).refused(3);
+    assert!(refused.stderr.contains("#\\u{23}vso[task.prependpath]/tmp/evil"), "{}", refused.stderr);
+}

@@ -1,0 +1,115 @@
+//! What comes before a write: a replica that does not lead opens nothing, and what cannot be recorded is not written.
+
+use bulla_shared::SecretBytes;
+use bulla_shared::age::{Algorithm, Identity};
+use bulla_shared::binding::ScopeKind;
+use bulla_shared::convert::SealOptions;
+use bulla_shared::sealed::Recipients;
+use http::{Method, Request, Response};
+use kube::client::Body;
+use kube::runtime::events::Reporter;
+use tower::BoxError;
+
+use super::*;
+use crate::audit::AuditKey;
+use crate::options::AuditLog;
+
+/// One object that opens, and an API server that has it.
+struct Bench {
+    reconciler: Reconciler,
+    key: Key,
+    writes: Arc<Mutex<Vec<Method>>>,
+}
+
+impl Bench {
+    fn new(leads: bool, trail: Option<Trail>) -> Self {
+        let identity = Identity::generate(Algorithm::X25519);
+        let recipients = Recipients::new([identity.recipient().clone()]).unwrap();
+        let plain = PlainSecret {
+            namespace: Some("shop".parse().unwrap()),
+            name: "db".parse().unwrap(),
+            type_: None,
+            immutable: None,
+            labels: [].into(),
+            annotations: [].into(),
+            items: [("a".parse().unwrap(), SecretBytes::new(b"1".to_vec()))].into(),
+        };
+        let options = SealOptions { scope: ScopeKind::Strict, recipients: &recipients, now: Timestamp::now(), rotate_by: None };
+        let mut sealed = plain.seal(&options).unwrap();
+        sealed.metadata.uid = Some("u".to_owned());
+        sealed.metadata.generation = Some(1);
+        let head = SealedHead { metadata: sealed.metadata.clone(), ..SealedHead::default() };
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let server = tower::service_fn({
+            let writes = writes.clone();
+            move |request: Request<Body>| {
+                let is_read = request.method() == Method::GET;
+                if !is_read {
+                    writes.lock().unwrap().push(request.method().clone());
+                }
+                let answer = if is_read { json!(sealed) } else { json!({"metadata": sealed.metadata}) };
+                async move { Ok::<_, BoxError>(Response::new(Body::from(answer.to_string().into_bytes()))) }
+            }
+        });
+        let client = Client::new(server, "default");
+        let leadership = Arc::new(Leadership::default());
+        if leads {
+            leadership.extend(tokio::time::Instant::now(), Duration::from_mins(1));
+        }
+        let recorder = Recorder::new(client.clone(), Reporter { controller: "test".to_owned(), instance: None });
+        let types = AllowedTypes::with([]);
+        let trail = trail.map(Arc::new);
+        let reconciler = Reconciler::new(client, recorder, leadership, trail, "bulla-system", types, Defaults::default());
+        let mut ring = KeyRing::default();
+        ring.insert(identity, Timestamp::now(), Duty::Active).unwrap();
+        reconciler.replace_ring(ring);
+        let key = Key::of(&head.metadata);
+        reconciler.saw_sealed(&head, Lane::News);
+        Self { reconciler, key, writes }
+    }
+
+    /// How it ended, what was written, and how many items were opened.
+    async fn run(self) -> (Result<&'static str, ApiError>, Vec<Method>, bool) {
+        let ended = self.reconciler.reconcile(&self.key).await.map(|(word, _)| word);
+        let ring = self.reconciler.keys();
+        let text = self.reconciler.metrics.text(crate::metrics::View {
+            heads: Box::new(std::iter::empty()),
+            ring: &ring,
+            queued: 0,
+            works: true,
+            leads: false,
+            audit_lines: 0,
+            names: false,
+            now: Timestamp::now(),
+        });
+        let writes = self.writes.lock().unwrap().clone();
+        (ended, writes, text.contains("bulla_items_opened_total 1"))
+    }
+}
+
+#[tokio::test]
+async fn who_leads_and_records_writes() {
+    let written = vec![Method::POST, Method::PATCH];
+    assert_eq!(Bench::new(true, None).run().await, (Ok("Ready"), written, true));
+}
+
+#[tokio::test]
+async fn without_the_lease_nothing_is_opened() {
+    assert_eq!(Bench::new(false, None).run().await, (Err(ApiError::NotLeading), Vec::new(), false));
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_written() {
+    let key = || AuditKey::parse("0".repeat(64).as_bytes()).unwrap();
+    let full = Trail::open(&AuditLog::File("/dev/full".into()), key()).unwrap().unwrap();
+    assert!(full.commit(full.begin("test", None)).is_err());
+    assert_eq!(Bench::new(true, Some(full)).run().await, (Err(ApiError::Unrecorded), Vec::new(), true));
+
+    // A closed pipe, after a chain has begun well.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let pipe = Trail::open(&AuditLog::File(path.into()), key()).unwrap().unwrap();
+    pipe.commit(pipe.begin("test", None)).unwrap();
+    drop(reader);
+    assert_eq!(Bench::new(true, Some(pipe)).run().await, (Err(ApiError::Unrecorded), Vec::new(), true));
+}

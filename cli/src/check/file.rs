@@ -52,6 +52,8 @@ pub struct Looked {
     pub place: String,
     /// The text, if another file may make something of it wrong, or its comments allow something.
     text: Option<Zeroizing<String>>,
+    /// Whether comments in it may allow something.
+    pub(super) has_comments: bool,
     /// The text that it had before the commits that are looked at.
     before: Option<Zeroizing<String>>,
 }
@@ -59,19 +61,30 @@ pub struct Looked {
 impl Looked {
     fn nothing(name: FileName) -> Self {
         let (findings, provided, references) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, findings, provided, references, targets: None, place: String::new(), text: None, before: None }
-    }
-
-    /// Keeps the text, if something may still be found in it or its comments allow something.
-    fn keep(&mut self, text: &str) {
-        if !self.provided.is_empty() || !self.references.is_empty() || text.contains(allow::MARK) {
-            self.text = Some(Zeroizing::new(text.to_owned()));
+        Self {
+            name,
+            findings,
+            provided,
+            references,
+            targets: None,
+            place: String::new(),
+            text: None,
+            has_comments: false,
+            before: None,
         }
     }
 
-    /// Whether comments in it may allow something.
-    pub(super) fn has_comments(&self) -> bool {
-        self.text.as_ref().is_some_and(|text| text.contains(allow::MARK))
+    /// Keeps the text, if something may still be found in it or its comments allow something.
+    fn keep(&mut self, text: Zeroizing<String>) {
+        self.has_comments = text.contains(allow::MARK);
+        if !self.provided.is_empty() || !self.references.is_empty() || self.has_comments {
+            self.text = Some(text);
+        }
+    }
+
+    /// The line of an offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        Sheet::new(&self.name, self.text.as_deref().map_or("", String::as_str)).line(offset)
     }
 
     /// What it was before: then comments that are new are reported.
@@ -81,7 +94,7 @@ impl Looked {
 
     /// Takes out what comments in the file allow, once everything is found; `guarded` findings stay whatever they say.
     pub(super) fn apply_comments(&mut self, guarded: impl Fn(&Rule) -> bool) {
-        if let Some(text) = self.text.take() {
+        if let Some(text) = self.text.take().filter(|_| self.has_comments) {
             let mut sheet = Sheet::new(&self.name, &text);
             sheet.findings = std::mem::take(&mut self.findings);
             allow::apply(&mut sheet, guarded);
@@ -119,9 +132,9 @@ pub(super) struct Late {
 
 /// Looks at a file. `is_manifest`: kubectl would read it; `history`: only what must never have been committed counts.
 #[must_use]
-pub fn look(name: FileName, bytes: &Zeroizing<Vec<u8>>, is_manifest: bool, history: bool, yardstick: &Yardstick) -> Looked {
+pub fn look(name: FileName, bytes: &[u8], is_manifest: bool, history: bool, yardstick: &Yardstick) -> Looked {
     let sifted = sift(bytes);
-    let recoded = matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
+    let recoded = matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
     let may_be_utf16 = recoded || is_manifest && bytes.contains(&0);
     if !may_be_utf16 && !sifted.manifest && sifted.keys.is_empty() {
         return Looked::nothing(name);
@@ -131,7 +144,8 @@ pub fn look(name: FileName, bytes: &Zeroizing<Vec<u8>>, is_manifest: bool, histo
     }
     let mut looked = Looked::nothing(name);
     match decode(bytes.to_vec()) {
-        Ok(source) => manifest(&mut looked, &source, recoded, history, yardstick),
+        Ok(source) if recoded => manifest(&mut looked, source, None, history, yardstick),
+        Ok(source) => manifest(&mut looked, source, Some(sifted), history, yardstick),
         Err(error) => {
             // As text it may be read all the same, and may not be what its author takes it for.
             let text = lossy(bytes);
@@ -162,7 +176,7 @@ fn text_only(name: FileName, bytes: &[u8], sifted: &Sifted) -> Looked {
     }
     let findings = sheet.findings;
     looked.findings = findings;
-    looked.keep(&text);
+    looked.keep(Zeroizing::new(text.into_owned()));
     looked
 }
 
@@ -175,23 +189,25 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-fn manifest(looked: &mut Looked, source: &Source, recoded: bool, history: bool, yardstick: &Yardstick) {
+/// `sifted`: what the sieve met, but for a text that was recoded.
+fn manifest(looked: &mut Looked, source: Source, sifted: Option<Sifted>, history: bool, yardstick: &Yardstick) {
     let name = looked.name.clone();
     let mut sheet = Sheet::new(&name, source.text());
-    let sifted = sift(source.text().as_bytes());
+    let recoded = sifted.is_none();
+    let sifted = sifted.unwrap_or_else(|| sift(source.text().as_bytes()));
     if recoded && sifted.manifest && !history {
         sheet.report(UTF16, 0..0, &Show::Nothing, "", "the file is UTF-16");
     }
     let mut covered = Vec::new();
     if sifted.manifest {
-        match parse(source) {
+        match parse(&source) {
             Ok(documents) => parsed(looked, &mut sheet, &documents, history, yardstick, &mut covered),
-            Err(error) => in_pieces(looked, &mut sheet, source, &error, history, yardstick, &mut covered),
+            Err(error) => in_pieces(looked, &mut sheet, &source, &error, history, yardstick, &mut covered),
         }
     }
     private_keys::check(&mut sheet, &sifted, &covered);
     looked.findings = sheet.findings;
-    looked.keep(source.text());
+    looked.keep(source.into_text());
 }
 
 /// A stream that cannot be read as a whole. kubectl takes of it what it can, and so do we; of the rest, what may be a Secret is an error,
@@ -295,9 +311,6 @@ fn parsed(
         }
         references::collect(document, &mut looked.provided, &mut looked.references);
     }
-    for provided in &mut looked.provided {
-        provided.line = sheet.line(provided.span.start);
-    }
     sheet.object = 0;
     let has_rules = yardstick.config.as_ref().is_some_and(|config| config.targets().next().is_some());
     if let Some(span) = sealed_here.filter(|_| has_rules && choice.is_none() && looked.name.path.is_some()) {
@@ -351,6 +364,6 @@ pub fn value_file(name: FileName, bytes: &[u8], source: &ValueFile) -> Looked {
     let mut sheet = Sheet::new(&looked.name, &text);
     kustomize::check_value_file(&mut sheet, source);
     looked.findings = sheet.findings;
-    looked.keep(&text);
+    looked.keep(Zeroizing::new(text.into_owned()));
     looked
 }

@@ -2,6 +2,7 @@
 //!
 //! No finding holds a value in plain: an excerpt is put together from spans that are named as harmless, and all else on the line is left out.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -77,7 +78,8 @@ pub enum Show {
 pub struct Sheet<'t> {
     file: &'t FileName,
     text: &'t str,
-    breaks: Vec<usize>,
+    /// Where lines end; not looked for in the many files where nothing is found.
+    breaks: OnceCell<Vec<usize>>,
     /// An offset and its column, to go on from on the same line: a line may be as long as the file.
     last: (usize, usize),
     /// What was found, in the order in which it was.
@@ -90,8 +92,7 @@ impl<'t> Sheet<'t> {
     /// A file with nothing found.
     #[must_use]
     pub fn new(file: &'t FileName, text: &'t str) -> Self {
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
-        Self { file, text, breaks, last: (0, 1), findings: Vec::new(), object: 0 }
+        Self { file, text, breaks: OnceCell::new(), last: (0, 1), findings: Vec::new(), object: 0 }
     }
 
     /// The text of the file.
@@ -113,13 +114,17 @@ impl<'t> Sheet<'t> {
     /// Line of an offset, from 1.
     #[must_use]
     pub fn line(&self, offset: usize) -> usize {
-        self.breaks.partition_point(|at| *at < offset) + 1
+        self.breaks().partition_point(|at| *at < offset) + 1
+    }
+
+    fn breaks(&self) -> &[usize] {
+        self.breaks.get_or_init(|| self.text.match_indices('\n').map(|(at, _)| at).collect())
     }
 
     /// The bytes of a line, without its break.
     pub(super) fn line_span(&self, line: usize) -> Range<usize> {
-        let start = line.checked_sub(2).and_then(|before| self.breaks.get(before)).map_or(0, |at| at + 1);
-        let end = self.breaks.get(line - 1).copied().unwrap_or(self.text.len());
+        let start = line.checked_sub(2).and_then(|before| self.breaks().get(before)).map_or(0, |at| at + 1);
+        let end = self.breaks().get(line - 1).copied().unwrap_or(self.text.len());
         start..end.max(start)
     }
 

@@ -118,14 +118,7 @@ pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
         if !secret.is_empty() {
             let namespace = text("namespace").or(namespace).map(str::to_owned);
             let known = envs(generator).is_empty().then_some(items);
-            provided.push(Provided {
-                kind: "secretGenerator",
-                namespace,
-                name: secret,
-                items: known,
-                span: generator.span(),
-                line: 0,
-            });
+            provided.push(Provided { kind: "secretGenerator", namespace, name: secret, items: known, span: generator.span() });
         }
     }
     provided

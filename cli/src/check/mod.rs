@@ -310,7 +310,7 @@ fn uses_in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Uses, Err
 /// Finds what a branch changes about its own check: the configuration, and comments that allow something.
 fn compare(git: &Git, revision: &str, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
     let before = git.files_at(revision)?;
-    for file in looked.iter_mut().filter(|file| file.name.commit.is_none() && file.has_comments()) {
+    for file in looked.iter_mut().filter(|file| file.name.commit.is_none() && file.has_comments) {
         let earlier = file.name.path.as_ref().and_then(|path| before.get(path));
         match earlier.map(|version| git.read(version)).transpose()? {
             Some(Content::Whole(bytes)) => file.compare_with(&bytes),

@@ -17,8 +17,6 @@ pub struct Provided {
     pub items: Option<Vec<String>>,
     /// Where the object stands.
     pub span: Range<usize>,
-    /// Line on which it starts.
-    pub line: usize,
 }
 
 /// Something that a workload asks for.
@@ -79,14 +77,7 @@ fn provides(node: &Node) -> Option<Provided> {
         "Certificate" => ("Certificate", text(&["spec", "secretName"])?, None),
         _ => return None,
     };
-    Some(Provided {
-        kind,
-        namespace: text(&["metadata", "namespace"]),
-        name,
-        items,
-        span: node.outer_start()..node.span().end,
-        line: 0,
-    })
+    Some(Provided { kind, namespace: text(&["metadata", "namespace"]), name, items, span: node.outer_start()..node.span().end })
 }
 
 fn collect_references(node: &Node, references: &mut Vec<Reference>) {

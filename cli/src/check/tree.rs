@@ -48,7 +48,10 @@ fn duplicates(files: &[Looked]) -> Vec<(usize, Late)> {
             let (name, start) = (provided.label(), provided.span.start);
             let message = format!(
                 "{} {name} is there already, as {} on line {} of {}",
-                provided.kind, before.kind, before.line, files[*other].name.shown
+                provided.kind,
+                before.kind,
+                files[*other].line(before.span.start),
+                files[*other].name.shown
             );
             found.push((index, late(DUPLICATE_OBJECT, start..start, start, Show::Nothing, name, message)));
         }

@@ -44,6 +44,9 @@ impl LineEnding {
     }
 
     fn of(text: &str) -> Self {
+        if !text.contains('\r') {
+            return Self::Lf;
+        }
         let breaks = text.matches('\n').count();
         if breaks > 0 && text.matches("\r\n").count() == breaks { Self::CrLf } else { Self::Lf }
     }
@@ -54,6 +57,12 @@ impl Source {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text alone.
+    #[must_use]
+    pub fn into_text(self) -> Zeroizing<String> {
+        self.text
     }
 
     /// Length of the byte order mark that the text begins with: 3 or 0.
@@ -106,7 +115,9 @@ pub fn decode(bytes: Vec<u8>) -> Result<Source, ManifestError> {
 }
 
 fn utf8(bytes: &mut Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, ManifestError> {
-    if let Some(at) = bytes.iter().position(|&b| b == 0) {
+    if bytes.contains(&0)
+        && let Some(at) = bytes.iter().position(|&b| b == 0)
+    {
         // Mostly ASCII text in UTF-16 has a NUL as every second byte, and hardly any between.
         let nuls = |odd: usize| bytes.iter().skip(odd).step_by(2).filter(|&&b| b == 0).count();
         let (even, odd) = (nuls(0), nuls(1));
@@ -145,10 +156,12 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Zeroizing<String>, Ma
 /// Refuses what YAML forbids and what YAML 1.1 (kubectl) and 1.2 (this parser) split into lines or documents differently:
 /// `kind: Secret # note<U+2028>stringData…` is a comment to the one and a plaintext Secret to the other.
 fn check_characters(text: &str) -> Result<(), ManifestError> {
-    let mut chars = text.char_indices().peekable();
+    // Many at a time, since most texts have no others.
+    let is_usual = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    let is_unusual = text.as_bytes().chunks(64).any(|some| !some.iter().fold(true, |all, byte| all & is_usual(byte)));
+    let mut chars = if is_unusual { text } else { "" }.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let reason = match c {
-            // The test of the next three is what nearly every character needs.
             ' '..='~' | '\n' | '\t' | '\u{A0}'..='\u{1FFF}' => continue,
             '\r' if chars.peek().is_some_and(|&(_, next)| next == '\n') => continue,
             '\r' => Reason::ForeignLineBreak { name: "a carriage return alone" },
@@ -164,6 +177,9 @@ fn check_characters(text: &str) -> Result<(), ManifestError> {
     }
     // kubectl cuts the stream at lines that begin with `---`, trims any Unicode space after it and wants nothing or a comment
     // then. To YAML the mark is one only before ASCII white space; else the line may be amid a scalar.
+    if !text.contains("---") {
+        return Ok(());
+    }
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if let Some(rest) = line.trim_start_matches(BYTE_ORDER_MARK).strip_prefix("---") {

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod controller;
 pub mod flux;
 pub mod store;
+pub mod writes;
 
 use std::time::{Duration, Instant};
 

@@ -17,37 +17,36 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Microseconds, sorted, of our controller.
 pub(crate) async fn ours(cluster: &Cluster) -> Vec<f64> {
     let recipient = cluster.recipient().await;
-    cluster.namespace("latency").await;
     let api = cluster.sealed("latency");
-    let mut seen = pin!(load::seen(cluster.admin(), "latency"));
-    let mut all = Vec::new();
-    for index in 0..OBJECTS {
-        let name = load::name(index);
-        let sealed = seal(&plain("latency", &name, &[("password", "v"), ("user", "v")]), &recipient);
-        let start = Instant::now();
+    let sealed = |name: &str| seal(&plain("latency", name, &[("password", "v"), ("user", "v")]), &recipient);
+    measure(cluster, "latency", sealed, async |sealed| {
         api.create(&PostParams::default(), &sealed).await.unwrap();
-        shown(&mut seen, &name).await;
-        all.push(start.elapsed().as_secs_f64() * 1e6);
-        tokio::time::sleep(PAUSE).await;
-    }
-    all.sort_unstable_by(f64::total_cmp);
-    all
+    })
+    .await
 }
 
 /// The same without a controller: something is created, and then a Secret.
 pub(crate) async fn bare(cluster: &Cluster) -> Vec<f64> {
-    cluster.namespace("bare").await;
-    let first: Api<ConfigMap> = Api::namespaced(cluster.admin(), "bare");
-    let second: Api<Secret> = cluster.secrets("bare");
-    let mut seen = pin!(load::seen(cluster.admin(), "bare"));
-    let mut all = Vec::new();
-    for index in 0..OBJECTS {
-        let name = load::name(index);
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let start = Instant::now();
+    let (first, second): (Api<ConfigMap>, _) = (Api::namespaced(cluster.admin(), "bare"), cluster.secrets("bare"));
+    let metadata = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    measure(cluster, "bare", metadata, async |metadata| {
         let cause = ConfigMap { metadata: metadata.clone(), ..ConfigMap::default() };
         first.create(&PostParams::default(), &cause).await.unwrap();
         second.create(&PostParams::default(), &Secret { metadata, ..Secret::default() }).await.unwrap();
+    })
+    .await
+}
+
+/// From before `create`, which gets what `prepare` made of a name, until a Secret of that name is seen.
+async fn measure<T>(cluster: &Cluster, namespace: &str, prepare: impl Fn(&str) -> T, create: impl AsyncFn(T)) -> Vec<f64> {
+    cluster.namespace(namespace).await;
+    let mut seen = pin!(load::seen(cluster.admin(), namespace));
+    let mut all = Vec::new();
+    for index in 0..OBJECTS {
+        let name = load::name(index);
+        let prepared = prepare(&name);
+        let start = Instant::now();
+        create(prepared).await;
         shown(&mut seen, &name).await;
         all.push(start.elapsed().as_secs_f64() * 1e6);
         tokio::time::sleep(PAUSE).await;

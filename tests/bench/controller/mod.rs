@@ -20,32 +20,21 @@ use std::time::{Duration, Instant};
 use bulla_control_plane::Options;
 use bulla_tests::cluster::{Cluster, plain, seal};
 use bulla_tests::controller::Controller;
-use bulla_tests::eventually;
+use bulla_tests::{eventually, writes};
 use kube::core::DynamicObject;
 
 use crate::table::{Goal, Table, Unit};
 use load::{Load, bring};
 
-const SIZES: [usize; 3] = [1_000, 4_000, 10_000];
+const SIZES: [usize; 3] = [1_000, 4_000, LARGEST];
+const LARGEST: usize = 10_000;
 const MIB: f64 = 1024.0;
 /// A plaintext that makes an object of a megabyte.
 const LARGE: usize = 740_000;
 const LARGE_OBJECTS: usize = 500;
 
-/// Every write of our controller, for the restart.
-const AUDIT: &str = r#"
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-  users: ["system:serviceaccount:bulla-system:bulla-controller"]
-  verbs: [create, update, patch, delete]
-- level: None
-"#;
-
 pub(crate) async fn run(table: &mut Table) {
-    let cluster = Cluster::start(Options { audit_policy: Some(AUDIT.to_owned()), ..Options::default() }).await;
+    let cluster = Cluster::start(Options { audit_policy: Some(writes::POLICY.to_owned()), ..Options::default() }).await;
     let sample = limit::Sample::take(&cluster).await;
     let incumbent = incumbent::Incumbent::install(&cluster).await;
     let mut first_cost = None;
@@ -65,7 +54,7 @@ pub(crate) async fn run(table: &mut Table) {
         let cost = (usage::cpu(controller.id()) - before) / load::count(size);
         let memory = usage::resident(controller.id());
         controller.kill();
-        if size == SIZES[SIZES.len() - 1] {
+        if size == LARGEST {
             restart(table, &cluster, size).await;
         }
         load::remove(&cluster, &ours).await;
@@ -87,7 +76,7 @@ pub(crate) async fn run(table: &mut Table) {
         table.add(&what, Unit::Time, cost, Some(("sealed-secrets", their_cost)), Goal::Ratio(0.1, None));
         let first = *first_cost.get_or_insert(cost);
         table.add(what, Unit::Time, cost, Some(("at 1000 objects", first)), Goal::None);
-        let goal = if size == SIZES[2] { Goal::Own(60.0 * MIB) } else { Goal::None };
+        let goal = if size == LARGEST { Goal::Own(60.0 * MIB) } else { Goal::None };
         table.add(format!("resident memory, {size} objects"), Unit::Memory, memory, Some(("sealed-secrets", their_memory)), goal);
     }
     progress("latency");
@@ -107,18 +96,14 @@ pub(crate) async fn run(table: &mut Table) {
 /// Nothing has changed: nothing may be written or opened.
 async fn restart(table: &mut Table, cluster: &Cluster, size: usize) {
     progress(&format!("{size} objects: restart"));
-    let writes = || {
-        let all = cluster.plane.audit_log().unwrap().into_iter();
-        all.filter(|event| event["objectRef"]["resource"] != "leases").count()
-    };
-    let before = writes();
+    let before = writes::writes(&cluster.plane).len();
     let start = Instant::now();
     let controller = started(cluster).await;
     let took = start.elapsed().as_secs_f64() * 1e6;
     settled(&controller).await;
     let looked = start.elapsed().as_secs_f64() * 1e6;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let written = load::count(writes() - before);
+    let written = load::count(writes::writes(&cluster.plane).len() - before);
     let opened = controller.metric("bulla_items_opened_total").unwrap();
     table.add(format!("restart over {size} unchanged objects, until ready and leading"), Unit::Time, took, None, Goal::Own(3e6));
     table.add("the same, until every object is looked at", Unit::Time, looked, None, Goal::None);

@@ -2,27 +2,15 @@
 
 use bulla_control_plane::Options;
 use bulla_tests::cluster::{Cluster, plain, seal};
-use bulla_tests::eventually;
+use bulla_tests::{eventually, writes};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 const OBJECTS: usize = 40;
 
-/// Records every write of the controller, and nothing else.
-const AUDIT: &str = r#"
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-  users: ["system:serviceaccount:bulla-system:bulla-controller"]
-  verbs: [create, update, patch, delete]
-- level: None
-"#;
-
 #[tokio::test]
 async fn a_restart_writes_nothing_and_repairs_drift() {
-    let cluster = Cluster::start(Options { audit_policy: Some(AUDIT.to_owned()), ..Options::default() }).await;
+    let cluster = Cluster::start(Options { audit_policy: Some(writes::POLICY.to_owned()), ..Options::default() }).await;
     let controller = cluster.controller(&[]).await;
     let recipient = cluster.recipient().await;
     let name = |index: usize| format!("object-{index}");
@@ -37,12 +25,7 @@ async fn a_restart_writes_nothing_and_repairs_drift() {
     eventually("usage told", || async { (cluster.key_status("initial").await.usage?.items == items).then_some(()) }).await;
     let log = controller.log();
     controller.kill();
-    // The Lease is renewed all the time. At its start a controller asks what it may, and whether its policy refuses a dry run: no writes.
-    let is_write = |event: &serde_json::Value| {
-        let is_dry = event["requestURI"].as_str().unwrap_or_default().contains("dryRun=All");
-        !is_dry && event["objectRef"]["resource"] != "leases" && event["objectRef"]["resource"] != "selfsubjectaccessreviews"
-    };
-    let writes = || cluster.plane.audit_log().unwrap().into_iter().filter(is_write).collect::<Vec<_>>();
+    let writes = || writes::writes(&cluster.plane);
     let written = || writes().len();
     let before = written();
     assert!(before >= 2 * OBJECTS, "the log shows writes: {before}");

@@ -337,8 +337,9 @@ fn is_own(path: &Path) -> bool {
     }
 }
 
-/// `a/../b` as `b`: a glob sees the folder that a file is in, not the way there.
-fn without_parents(path: &Path) -> PathBuf {
+/// `/a/../b` as `/b`: what counts is the folder that a file is in, not the way there.
+#[must_use]
+pub fn without_parents(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         if part == Component::ParentDir {

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
+use gix::index::entry::Mode;
 use gix::objs::tree::EntryKind;
 use gix::{ObjectId, Repository};
 use zeroize::Zeroizing;
 
-use super::kustomize::without_parents;
+use crate::config::without_parents;
 use crate::error::{Error, Kind, warn};
 use crate::manifest::MAX_BYTES;
 
@@ -57,6 +58,11 @@ pub enum Content {
     TooLarge(u64),
 }
 
+/// Whether an entry of the index is a file: neither a link, nor a submodule, nor one side of a conflict.
+fn is_file(entry: &gix::index::Entry) -> bool {
+    matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && entry.stage_raw() == 0
+}
+
 impl Git {
     /// The repository of the working directory.
     pub fn here() -> Result<Self, Error> {
@@ -78,10 +84,8 @@ impl Git {
         let mut versions = Vec::new();
         for entry in index.entries() {
             let path = entry.path(&index);
-            // Neither a link, nor a submodule, nor one side of a conflict.
-            let is_file = matches!(entry.mode, gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE);
             let is_empty = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD);
-            if !is_file || is_empty || entry.stage_raw() != 0 || committed.get(path.as_bytes()) == Some(&entry.id) {
+            if !is_file(entry) || is_empty || committed.get(path.as_bytes()) == Some(&entry.id) {
                 continue;
             }
             versions.push(Version { path: self.path(path.as_bytes()), commit: None, id: entry.id });
@@ -96,8 +100,8 @@ impl Git {
             let index = self.index()?;
             for entry in index.entries().iter().filter(|entry| entry.stage_raw() == 0) {
                 match entry.mode {
-                    gix::index::entry::Mode::FILE | gix::index::entry::Mode::FILE_EXECUTABLE => &mut files,
-                    gix::index::entry::Mode::SYMLINK => &mut links,
+                    Mode::FILE | Mode::FILE_EXECUTABLE => &mut files,
+                    Mode::SYMLINK => &mut links,
                     _ => continue,
                 }
                 .push((entry.path(&index).to_vec(), entry.id));
@@ -120,10 +124,12 @@ impl Git {
 
     /// A file as it is staged, if it is.
     pub fn staged_file(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let wanted = self.tree(true)?.files.into_iter().find(|version| version.path == path);
-        Ok(match wanted.map(|version| self.read(&version)).transpose()? {
-            Some(Content::Whole(bytes)) => Some(bytes),
-            _ => None,
+        let index = self.index()?;
+        let mut files = index.entries().iter().filter(|entry| is_file(entry));
+        let Some(entry) = files.find(|entry| self.path(entry.path(&index).as_bytes()) == path) else { return Ok(None) };
+        Ok(match self.read(&Version { path: path.to_owned(), commit: None, id: entry.id })? {
+            Content::Whole(bytes) => Some(bytes),
+            Content::TooLarge(_) => None,
         })
     }
 

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::WalkBuilder;
 
 use super::finding::FileName;
-use super::kustomize::without_parents;
-use crate::config::repository;
+use crate::config::{repository, without_parents};
 use crate::error::{Error, Kind};
 
 /// Endings of files that kubectl reads, or that become such files.

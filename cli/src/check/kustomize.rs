@@ -1,12 +1,13 @@
 //! kustomize: what a kustomization makes of other files, and a `secretGenerator` with values in plain.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::finding::{Sheet, Show, harmless};
 use super::placeholder::is_placeholder;
 use super::references::Provided;
 use super::rule::PLAINTEXT_GENERATOR;
+use crate::config::without_parents;
 use crate::manifest::{Document, Node, decode, parse};
 
 /// A file that a generator takes values from.
@@ -159,20 +160,4 @@ pub fn check_value_file(sheet: &mut Sheet<'_>, source: &ValueFile) {
             );
         }
     }
-}
-
-/// `a/../b` as `b`.
-#[must_use]
-pub fn without_parents(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
 }

@@ -104,6 +104,12 @@ impl ApiError {
     }
 }
 
+impl From<audit::Unrecorded> for ApiError {
+    fn from(_: audit::Unrecorded) -> Self {
+        Self::Unrecorded
+    }
+}
+
 impl From<&kube::Error> for ApiError {
     fn from(error: &kube::Error) -> Self {
         match error {

@@ -264,12 +264,10 @@ impl From<&SealedHead> for Remembered {
 }
 
 impl Remembered {
-    /// Whether anything but the resource version differs.
-    /// NOTE: the status that we write ourselves moves it.
+    /// Whether the status says of this very generation that all is well.
     #[must_use]
-    pub fn is_news_to(&self, before: &Self) -> bool {
-        let before = Self { resource_version: self.resource_version.clone(), ..before.clone() };
-        *self != before
+    pub fn is_done(&self) -> bool {
+        self.is_ready && self.generation == self.observed_generation
     }
 }
 

@@ -124,7 +124,7 @@ impl Election {
         let checkpoint = begun.as_ref().map(|(_, begun)| begun.checkpoint.clone());
         let taken = self.write(lease, true, checkpoint).await?;
         if let Some((trail, begun)) = begun {
-            trail.commit(begun).map_err(|_| ApiError::Unrecorded)?;
+            trail.commit(begun)?;
         }
         self.leadership.extend(sent, self.duration);
         info!("this replica holds the lease");

@@ -57,9 +57,7 @@ impl Defaults {
 #[must_use]
 pub fn is_applied(sealed: &Remembered, secret: Option<&SecretVersion>, config_hash: &str) -> bool {
     let (Some(secret), Some(applied)) = (secret, &sealed.applied) else { return false };
-    sealed.is_ready
-        && sealed.generation == sealed.observed_generation
-        && *applied == applied_to(sealed.generation, secret, config_hash)
+    sealed.is_done() && *applied == applied_to(sealed.generation, secret, config_hash)
 }
 
 /// What the status says was written.

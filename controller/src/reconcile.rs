@@ -130,7 +130,7 @@ impl Reconciler {
 
     /// Records an event in the audit trail, if there is one. What cannot be recorded must not be done.
     pub fn audit(&self, event: &audit::Event<'_>) -> Result<(), ApiError> {
-        self.trail.as_ref().map_or(Ok(()), |trail| trail.record(event)).map_err(|_| ApiError::Unrecorded)
+        Ok(self.trail.as_ref().map_or(Ok(()), |trail| trail.record(event))?)
     }
 
     /// Whether a value may be opened or a key made now. The gate stops the writes of a replica that has lost the lease; this stops what
@@ -185,8 +185,7 @@ impl Reconciler {
             return Ok(("Unchanged", Next::rotation(&known.items)));
         }
         // Whoever changes a Secret again and again gets it repaired ever more slowly.
-        let drifted = |sealed: &Remembered| sealed.is_ready && sealed.generation == sealed.observed_generation;
-        if drifted(&known)
+        if known.is_done()
             && let Some(wait) = self.repairs.wait(key)
         {
             return Ok(("RepairDelayed", Next::After(wait)));
@@ -228,7 +227,7 @@ impl Reconciler {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
-        let drifted = drifted(&known);
+        let drifted = known.is_done();
         if drifted {
             self.repairs.count(key);
         }
@@ -491,7 +490,12 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let now = Remembered::from(head);
         let before = self.index.lock().sealed.insert(key.clone(), now.clone());
-        if before.is_none_or(|before| now.is_news_to(&before)) {
+        let is_news = before.is_none_or(|mut before| {
+            // Labels and annotations move it too.
+            before.resource_version.clone_from(&now.resource_version);
+            before != now
+        });
+        if is_news {
             self.queue.add(key, lane);
             self.usage_changed.notify_one();
         }

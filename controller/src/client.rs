@@ -1,6 +1,6 @@
 //! The clients of the API server, and the gate that all requests but those for the Lease pass.
 //!
-//! The gate sends no write unless this replica holds the lease at that moment, and nothing at all while the API server has asked for a
+//! The gate sends no write unless this replica holds the lease at that moment, gives up one that has not been answered when the lease ends, and nothing at all while the API server has asked for a
 //! pause (429 or 503 with `Retry-After`).
 
 use std::error::Error;
@@ -81,12 +81,21 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if *request.method() != Method::GET && !self.gate.leadership.holds() {
+        let is_write = *request.method() != Method::GET;
+        let deadline = self.gate.leadership.deadline();
+        if is_write && deadline.is_none() {
             return Box::pin(async { Err("this replica does not hold the lease".into()) });
         }
         let gate = self.gate.clone();
         let answer = self.service.call(request);
-        Box::pin(async move { answer.await.inspect(|response| gate.heed(response)) })
+        Box::pin(async move {
+            let answer = match deadline.filter(|_| is_write) {
+                // It may still wait for a connection: what has not left by then does not leave.
+                Some(deadline) => tokio::time::timeout_at(deadline, answer).await.map_err(|_| "the lease ran out")?,
+                None => answer.await,
+            };
+            answer.inspect(|response| gate.heed(response))
+        })
     }
 }
 
@@ -158,5 +167,21 @@ mod tests {
             assert_eq!(gated.call(request).await.is_ok(), method == "GET");
         }
         assert_eq!(*sent.lock().unwrap(), [Method::GET]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_waits_is_given_up_with_the_lease() {
+        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        gate.leadership.extend(Instant::now(), Duration::from_secs(15));
+        let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Ok::<_, BoxError>(answer(200, None))
+        }));
+        for (method, seconds) in [("PUT", 10), ("GET", 60)] {
+            let start = Instant::now();
+            let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
+            assert_eq!(gated.call(request).await.is_ok(), method == "GET");
+            assert_eq!(start.elapsed(), Duration::from_secs(seconds));
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! The HTTP endpoint: `/healthz`, `/readyz`, `/metrics`, and nothing else. It takes no body, and its answers depend on no plaintext.
+//!
+//! Any pod may reach it, so no peer may keep others out: each has few connections, for a short time, and one more is closed at once.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +17,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::audit::Trail;
@@ -23,16 +26,21 @@ use crate::lease::Leadership;
 use crate::metrics::View;
 use crate::reconcile::Reconciler;
 
-/// Connections at once; more wait.
-const CONNECTIONS: usize = 16;
+/// Connections at once, of all peers and of one.
+const CONNECTIONS: (usize, usize) = (64, 4);
 
-/// How long a connection may take for all that it asks.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may take for all that it asks, and for the head of one request.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(2));
+
+/// How long the text of the metrics stands: counting over all objects keeps the index for itself.
+const FRESH: Duration = Duration::from_millis(250);
+
+const STARTING: &str = "the audit key has not been read yet";
 
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What answers are made from.
-pub struct Endpoint {
+pub struct Shown {
     /// Everything about objects and keys.
     pub reconciler: Arc<Reconciler>,
     /// Whether this replica writes.
@@ -43,38 +51,65 @@ pub struct Endpoint {
     pub names: bool,
 }
 
+/// Answers from the start on, with what there is to show by then.
+#[derive(Default)]
+pub struct Endpoint {
+    /// Set once the audit key has been read.
+    pub shown: OnceLock<Shown>,
+    seats: Mutex<HashMap<IpAddr, usize>>,
+    metrics: Mutex<Option<(Instant, Bytes)>>,
+}
+
+/// A connection of a peer.
+struct Seat {
+    endpoint: Arc<Endpoint>,
+    peer: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.endpoint.seats.lock().expect("no code panics while it counts");
+        if let Some(taken) = seats.get_mut(&self.peer) {
+            *taken -= 1;
+        }
+        seats.retain(|_, taken| *taken > 0);
+    }
+}
+
 impl Endpoint {
     /// Serves for ever.
-    pub async fn serve(self, listener: TcpListener) {
-        let endpoint = Arc::new(self);
-        let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         info!(
             address = listener.local_addr().map_or_else(|_| String::new(), |address: SocketAddr| address.to_string()),
             "serving HTTP"
         );
         loop {
-            let seat = seats.clone().acquire_owned().await.expect("the semaphore is never closed");
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    if let Some(seat) = self.clone().seat(from.ip()) {
+                        tokio::spawn(seat.serve(stream));
+                    }
+                }
                 Err(error) => {
                     debug!(%error, "connection not accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
                 }
-            };
-            let endpoint = endpoint.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request| {
-                    let answer = endpoint.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                let mut server = http1::Builder::new();
-                server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(16 * 1024);
-                // One that sends slowly, or asks without end, gives its seat up.
-                drop(tokio::time::timeout(PATIENCE, server.serve_connection(TokioIo::new(stream), service)).await);
-                drop(seat);
-            });
+            }
         }
+    }
+
+    fn seat(self: Arc<Self>, peer: IpAddr) -> Option<Seat> {
+        let mut seats = self.seats.lock().expect("no code panics while it counts");
+        let is_full = seats.values().sum::<usize>() >= CONNECTIONS.0;
+        let taken = seats.entry(peer).or_default();
+        if is_full || *taken >= CONNECTIONS.1 {
+            debug!(%peer, "too many connections");
+            seats.retain(|_, taken| *taken > 0);
+            return None;
+        }
+        *taken += 1;
+        drop(seats);
+        Some(Seat { endpoint: self, peer })
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -87,23 +122,52 @@ impl Endpoint {
                 None => text(StatusCode::OK, "ok\n"),
                 Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
             },
-            "/metrics" => {
-                let mut answer = text(StatusCode::OK, self.metrics());
-                answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(METRICS_TYPE));
-                answer
-            }
+            "/metrics" => match self.shown.get() {
+                None => text(StatusCode::SERVICE_UNAVAILABLE, format!("{STARTING}\n")),
+                Some(shown) => {
+                    let mut answer = text(StatusCode::OK, self.metrics(shown));
+                    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(METRICS_TYPE));
+                    answer
+                }
+            },
             _ => text(StatusCode::NOT_FOUND, "/healthz, /readyz and /metrics are all there is\n"),
         }
     }
 
     fn not_ready(&self) -> Option<String> {
-        if !self.reconciler.listed.load(Ordering::Acquire) {
+        let Some(Shown { reconciler, .. }) = self.shown.get() else { return Some(STARTING.to_owned()) };
+        if !reconciler.listed.load(Ordering::Acquire) {
             return Some("the lists of SealedSecrets and Secrets are not complete yet".to_owned());
         }
-        let elsewhere = self.reconciler.elsewhere();
+        let elsewhere = reconciler.elsewhere();
         elsewhere.map(|other| format!("the sealing keys belong to the installation in namespace {other}; this one stands aside"))
     }
 
+    fn metrics(&self, shown: &Shown) -> Bytes {
+        let mut last = self.metrics.lock().expect("no code panics while it writes metrics");
+        if let Some((_, text)) = last.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
+            return text.clone();
+        }
+        let text = Bytes::from(shown.metrics());
+        *last = Some((Instant::now(), text.clone()));
+        text
+    }
+}
+
+impl Seat {
+    async fn serve(self, stream: TcpStream) {
+        let service = service_fn(|request| {
+            let answer = self.endpoint.answer(&request);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(PATIENCE.1).max_buf_size(16 * 1024);
+        // One that sends slowly, or asks without end, gives its seat up.
+        drop(tokio::time::timeout(PATIENCE.0, server.serve_connection(TokioIo::new(stream), service)).await);
+    }
+}
+
+impl Shown {
     fn metrics(&self) -> String {
         let reconciler = &self.reconciler;
         let ring = reconciler.keys();
@@ -126,4 +190,61 @@ fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     *answer.status_mut() = code;
     answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+    async fn serving() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(Arc::new(Endpoint::default()).serve(listener));
+        address
+    }
+
+    /// A connection of the peer 127.0.0.`peer`.
+    async fn connect(peer: u8, to: SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((std::net::Ipv4Addr::new(127, 0, 0, peer), 0).into()).unwrap();
+        socket.connect(to).await.unwrap()
+    }
+
+    /// What is answered until the end of the connection, or nothing if it is closed.
+    async fn asks(mut stream: TcpStream, what: &[u8]) -> String {
+        let mut answer = Vec::new();
+        drop(stream.write_all(what).await);
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_holds_on_to_connections_keeps_nobody_else_out() {
+        let address = serving().await;
+        let mut held = Vec::new();
+        for _ in 0..CONNECTIONS.1 {
+            held.push(connect(2, address).await);
+        }
+        assert_eq!(asks(connect(2, address).await, ASK).await, "", "one too many");
+        assert!(asks(connect(3, address).await, ASK).await.starts_with("HTTP/1.1 200"));
+        // Whoever says nothing loses its seats.
+        tokio::time::sleep(PATIENCE.1 + Duration::from_secs(1)).await;
+        assert!(asks(connect(2, address).await, ASK).await.starts_with("HTTP/1.1 200"));
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn before_there_is_anything_to_show() {
+        let address = serving().await;
+        for (path, code) in [("/healthz", 200), ("/readyz", 503), ("/metrics", 503), ("/else", 404)] {
+            let ask = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let answer = asks(connect(4, address).await, ask.as_bytes()).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{path}: {answer}");
+        }
+    }
 }

@@ -32,7 +32,12 @@ impl Leadership {
     /// Whether a write may be sent now.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.lock().is_some_and(|deadline| Instant::now() < deadline)
+        self.deadline().is_some()
+    }
+
+    /// Until when, if it may be sent now.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.lock().filter(|deadline| Instant::now() < *deadline)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -106,6 +111,8 @@ impl Election {
         *seen = Some((version, since));
         let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         if let Some(holder) = holder
+            // Our own, if the answer to taking it was lost.
+            && holder != self.identity
             && since.elapsed() < lasts.unwrap_or(self.duration)
         {
             if told.as_ref() != Some(&holder) {
@@ -119,13 +126,10 @@ impl Election {
 
     /// The Lease names the first line of the new chain, and that the last one that the Lease named: no chain can go unnoticed.
     async fn take(&self, lease: Lease, sent: Instant) -> Result<Lease, ApiError> {
-        let before = lease.metadata.annotations.as_ref().and_then(|all| all.get(CHECKPOINT_ANNOTATION));
-        let begun = self.trail.as_ref().map(|trail| (trail, trail.begin(&self.identity, before.map(String::as_str))));
-        let checkpoint = begun.as_ref().map(|(_, begun)| begun.checkpoint.clone());
+        let named = lease.metadata.annotations.as_ref().and_then(|all| all.get(CHECKPOINT_ANNOTATION));
+        let before = named.and_then(|text| text.parse().ok());
+        let checkpoint = self.trail.as_ref().map(|trail| trail.begin(&self.identity, before.as_ref())).transpose()?;
         let taken = self.write(lease, true, checkpoint).await?;
-        if let Some((trail, begun)) = begun {
-            trail.commit(begun)?;
-        }
         self.leadership.extend(sent, self.duration);
         info!("this replica holds the lease");
         Ok(taken)

@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::audit::Trail;
 use crate::audit::verify::{Verify, Whole};
 use crate::backoff::Backoff;
-use crate::http::Endpoint;
+use crate::http::{Endpoint, Shown};
 use crate::installation::Installation;
 use crate::lease::{Election, Leadership};
 use crate::options::{AuditCommand, AuditLog, Command, LogFormat, LogLevel, Options, refuse};
@@ -93,6 +93,10 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}; choose another with --http-address", options.http_address))?;
     info!(version = env!("CARGO_PKG_VERSION"), namespace = options.namespace, "controller starts");
+    // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
+    let mut tasks = JoinSet::new();
+    let endpoint = Arc::new(Endpoint::default());
+    tasks.spawn(endpoint.clone().serve(listener));
     let installation = Installation::new(lease_client.clone(), &options.namespace, options.watched());
     // By itself, whatever else waits for what is missing.
     tokio::spawn(installation.complete());
@@ -109,17 +113,13 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
         options.allowed_types(),
         options.defaults(),
     ));
-    let [elected, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
-
-    // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
-    let mut tasks = JoinSet::new();
-    let endpoint = Endpoint {
+    let [listed, elected, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
+    endpoint.shown.get_or_init(|| Shown {
         reconciler: reconciler.clone(),
         leadership: leadership.clone(),
         trail: trail.clone(),
         names: options.metrics_object_names,
-    };
-    tasks.spawn(endpoint.serve(listener));
+    });
     tasks.spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
     let rewraps = Arc::new(Rewraps::new(client.clone(), reconciler.clone()));
     let mut lists = Vec::new();
@@ -132,8 +132,10 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
     }
     let election = Arc::new(Election::new(lease_client, &options.namespace, options.lease_duration, leadership, trail.clone()));
     tasks.spawn({
-        let (election, elected) = (election.clone(), elected.clone());
+        let (election, listed, elected) = (election.clone(), listed.clone(), elected.clone());
         async move {
+            // A replica that cannot list must not keep another one from writing.
+            listed.notified().await;
             let lease = election.acquire().await;
             elected.notify_one();
             election.keep(lease).await;
@@ -147,6 +149,7 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
         }
         reconciler.listed.store(true, Ordering::Release);
         info!("lists complete");
+        listed.notify_one();
         elected.notified().await;
         let keys = SealingKeys {
             client,

@@ -15,7 +15,7 @@ use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::api::ApiError;
 use crate::backoff::patient;
@@ -51,6 +51,7 @@ pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reco
             }
             listed.notify_one();
         }
+        Seen::Refused => absent(&within, &listed),
     })
     .await;
 }
@@ -70,6 +71,7 @@ pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>
             }
             listed.notify_one();
         }
+        Seen::Refused => absent(&within, &listed),
     })
     .await;
 }
@@ -117,6 +119,7 @@ pub async fn rewrap_requests(client: Client, within: Within, rewraps: Arc<Rewrap
                 rewraps.lost(&key);
             }
         }
+        Seen::Refused => {}
     })
     .await;
 }
@@ -127,19 +130,31 @@ fn missing<'a>(known: impl Iterator<Item = &'a Key>, present: &HashSet<Key>, wit
     known.filter(listed).filter(|key| !present.contains(*key)).cloned().collect()
 }
 
+/// One namespace of several that is gone, or no longer ours, does not stop the others. What it has is then not known to be missing: before
+/// anything is opened or written the Secret is read.
+fn absent(within: &Within, listed: &Notify) {
+    if within.is_some() {
+        listed.notify_one();
+    }
+}
+
 enum Seen<K> {
     Is(K, Lane),
     Gone(Key),
     /// A list is complete: what is not in it is gone.
     Listed(HashSet<Key>),
+    /// It may not be seen.
+    Refused,
 }
 
-/// Follows a kind of object for ever.
+/// Follows a kind of object for ever. A list comes as a stream, one object at a time, from an API server that does that (it is the default
+/// from Kubernetes 1.34 on), else in small pages.
 async fn follow<K>(api: Api<K>, config: Config, what: &str, mut tell: impl FnMut(Seen<K>))
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut events = pin!(patient(watcher(api, config.page_size(PAGE))));
+    let (streamed, paged) = (config.clone().streaming_lists(), config.page_size(PAGE));
+    let mut events = patient(watcher(api.clone(), streamed)).boxed();
     let mut present = HashSet::new();
     while let Some(event) = events.next().await {
         match event {
@@ -151,10 +166,18 @@ where
             Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
             Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
             Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
-            Err(error) => {
-                let error = category(&error);
-                warn!(what, %error, "watch interrupted, will be resumed");
-            }
+            Err(error) => match category(&error) {
+                ApiError::Invalid => {
+                    debug!(what, "the API server does not stream lists");
+                    events = patient(watcher(api.clone(), paged.clone())).boxed();
+                }
+                error => {
+                    warn!(what, %error, "watch interrupted, will be resumed");
+                    if error == ApiError::Forbidden {
+                        tell(Seen::Refused);
+                    }
+                }
+            },
         }
     }
 }

@@ -1,12 +1,26 @@
 //! `bulla-controller` as a process of its own, under its own ServiceAccount.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bulla_control_plane::{ControlPlane, Process};
 
 use crate::binaries::binary;
+
+/// One that nobody listens on. NOTE: not one of those that the system gives to connections, of which tests make thousands: between the look at
+/// it and the controller's start one of them would take it now and then.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = (Ipv4Addr::LOCALHOST, u16::try_from(20_000 + number % 12_000).unwrap()).into();
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
 
 /// A running controller; killed when dropped, and when the test ends without dropping it.
 #[derive(Debug)]
@@ -27,7 +41,7 @@ impl Controller {
     pub async fn start_in(plane: &ControlPlane, namespace: &str, args: &[&str]) -> Self {
         let kubeconfig = plane.service_account_kubeconfig(namespace, "bulla-controller").await.unwrap();
         let own = format!("--namespace={namespace}");
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+        let address = free_address();
         let http = format!("--http-address={address}");
         let args: Vec<String> = ["--log-level", if cfg!(debug_assertions) { "debug" } else { "info" }, &http, &own]
             .iter()

@@ -4,8 +4,10 @@
 mod chain;
 pub mod verify;
 
-use std::fs::OpenOptions;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use aws_lc_rs::rand;
@@ -128,20 +130,13 @@ struct State {
     broken: bool,
 }
 
-/// The first line of a chain that counts once the lease is taken.
-pub struct Begun {
-    line: String,
-    /// What the Lease says from then on.
-    pub checkpoint: Checkpoint,
-}
-
 impl Trail {
     /// A trail at `to`; none if that is off.
     pub fn open(to: &AuditLog, key: AuditKey) -> io::Result<Option<Self>> {
         let out: Box<dyn Write + Send> = match to {
             AuditLog::Off => return Ok(None),
             AuditLog::Stdout => Box::new(io::stdout()),
-            AuditLog::File(path) => Box::new(OpenOptions::new().append(true).create(true).open(path)?),
+            AuditLog::File(path) => Box::new(append(path)?),
         };
         Ok(Some(Self { key, state: Mutex::new(State { out, last: None, lines: 0, broken: false }), failed: Notify::new() }))
     }
@@ -150,16 +145,14 @@ impl Trail {
         self.state.lock().expect("no code panics while it writes the trail")
     }
 
-    /// Prepares a new chain after what the Lease says now.
-    #[must_use]
-    pub fn begin(&self, replica: &str, after: Option<&str>) -> Begun {
-        let (line, checkpoint) = self.line(random_name(), 0, &[0; 32], &Event::Started { replica, after });
-        Begun { line, checkpoint }
-    }
-
-    /// Writes the first line: the Lease names it already.
-    pub fn commit(&self, begun: Begun) -> Result<(), Unrecorded> {
-        self.write(&mut self.lock(), &begun.line, begun.checkpoint)
+    /// Begins a new chain after what the Lease says now; what the Lease says once it is taken. The line is there before the Lease names
+    /// it: one that is not named in the end belongs to a replica that did nothing.
+    pub fn begin(&self, replica: &str, after: Option<&Checkpoint>) -> Result<Checkpoint, Unrecorded> {
+        let after = after.map(ToString::to_string);
+        let event = Event::Started { replica, after: after.as_deref() };
+        let (line, checkpoint) = self.line(random_name(), 0, &[0; 32], &event);
+        self.write(&mut self.lock(), &line, checkpoint.clone())?;
+        Ok(checkpoint)
     }
 
     /// Writes a line, before what it says is done. Nobody but the holder of the lease acts, and its chain has begun.
@@ -203,6 +196,21 @@ impl Trail {
         state.lines += 1;
         Ok(())
     }
+}
+
+/// A file to append lines to. A line that a crash has cut stays as it is, and the next one does not hide behind it.
+fn append(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    // NOTE: what is no file is not opened for reading: a pipe would then never have lost its last reader.
+    let length = Some(file.metadata()?).filter(Metadata::is_file).map_or(0, |metadata| metadata.len());
+    if let Some(at) = length.checked_sub(1) {
+        let mut last = [0];
+        File::open(path)?.read_exact_at(&mut last, at)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
 }
 
 /// 16 random hex digits.

@@ -209,13 +209,13 @@ mod tests {
         for replica in ["a", "b"] {
             let key = AuditKey::parse(text.as_bytes()).unwrap();
             let trail = Trail::open(&AuditLog::File(log.clone()), key).unwrap().unwrap();
-            trail.commit(trail.begin(replica, after.as_deref())).unwrap();
+            trail.begin(replica, after.as_ref()).unwrap();
             for name in ["x", "y", "z"] {
                 trail.record(&Event::KeyChanged { name, change: "published" }).unwrap();
             }
-            after = trail.checkpoint().map(|checkpoint| checkpoint.to_string());
+            after = trail.checkpoint();
         }
-        (folder, Verify { key, after: None, until: Some(after.unwrap().parse().unwrap()), files: vec![log] })
+        (folder, Verify { key, after: None, until: after, files: vec![log] })
     }
 
     fn with(verify: &Verify, lines: &[String]) -> Result<Whole, String> {
@@ -248,6 +248,19 @@ mod tests {
         verify.after = Some(body["after"].as_str().unwrap().parse().unwrap());
         assert_eq!(with(&verify, &good[4..]), Ok(Whole { lines: 4, chains: 1 }));
         assert!(with(&verify, &[]).unwrap_err().starts_with("no line"));
+    }
+
+    #[test]
+    fn a_line_that_a_crash_has_cut_is_told_and_hides_no_other() {
+        let (_folder, verify) = trail();
+        let whole = fs::read_to_string(&verify.files[0]).unwrap();
+        fs::write(&verify.files[0], &whole[..whole.len() - 20]).unwrap();
+        let key = AuditKey::parse(&fs::read(&verify.key).unwrap()).unwrap();
+        let trail = Trail::open(&AuditLog::File(verify.files[0].clone()), key).unwrap().unwrap();
+        trail.begin("c", None).unwrap();
+        assert_eq!(lines(&verify).len(), 9);
+        let error = verify.run().unwrap_err().to_string();
+        assert!(error.ends_with("line 8: a line of the trail that cannot be read"), "{error}");
     }
 
     proptest! {

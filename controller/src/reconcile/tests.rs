@@ -102,14 +102,14 @@ async fn without_the_lease_nothing_is_opened() {
 async fn what_cannot_be_recorded_is_not_written() {
     let key = || AuditKey::parse("0".repeat(64).as_bytes()).unwrap();
     let full = Trail::open(&AuditLog::File("/dev/full".into()), key()).unwrap().unwrap();
-    assert!(full.commit(full.begin("test", None)).is_err());
+    assert!(full.begin("test", None).is_err());
     assert_eq!(Bench::new(true, Some(full)).run().await, (Err(ApiError::Unrecorded), Vec::new(), true));
 
     // A closed pipe, after a chain has begun well.
     let (reader, writer) = std::io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
     let pipe = Trail::open(&AuditLog::File(path.into()), key()).unwrap().unwrap();
-    pipe.commit(pipe.begin("test", None)).unwrap();
+    pipe.begin("test", None).unwrap();
     drop(reader);
     assert_eq!(Bench::new(true, Some(pipe)).run().await, (Err(ApiError::Unrecorded), Vec::new(), true));
 }

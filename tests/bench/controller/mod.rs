@@ -147,6 +147,8 @@ async fn started(cluster: &Cluster) -> Controller {
 
 /// Waits until nothing is left to do.
 async fn settled(controller: &Controller) {
+    // Metrics of before may stand for a quarter of a second.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     eventually("an empty queue", || async { (controller.metric("bulla_queue_depth") == Some(0.0)).then_some(()) }).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
 }

@@ -70,6 +70,7 @@ pub(crate) fn api_server(ports: Ports, folder: &Path, files: &CertificateFiles, 
         // It would keep pods waiting for a default ServiceAccount, which no controller makes here.
         "--disable-admission-plugins=ServiceAccount".to_owned(),
     ];
+    flags.extend(options.feature_gates.iter().map(|gates| format!("--feature-gates={gates}")));
     if options.audit_policy.is_some() {
         flags.push(format!("--audit-policy-file={}", folder.join(AUDIT_POLICY).display()));
         flags.push(format!("--audit-log-path={}", folder.join(AUDIT_LOG).display()));

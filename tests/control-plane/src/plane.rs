@@ -36,6 +36,8 @@ const LOG_LINES: usize = 15;
 pub struct Options {
     /// The Kubernetes version to behave like, from `1.34` to `1.37`; absent, the newest of these.
     pub emulated_version: Option<String>,
+    /// Feature gates of the API server, as in `WatchList=false`.
+    pub feature_gates: Option<String>,
     /// An audit policy (YAML, `audit.k8s.io/v1`); with it, [`ControlPlane::audit_log`] has what it selects.
     pub audit_policy: Option<String>,
     /// Whether etcd waits for the disk, for tests that kill it. Without it everything is quicker.

@@ -15,6 +15,7 @@ mod key_life;
 mod keys;
 mod life;
 mod malformed;
+mod namespaces;
 mod operations;
 mod oracle;
 mod refusals;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
 use tracing::debug;
 
+use crate::api::PATIENCE;
 use crate::lease::Leadership;
 use crate::options::Options;
 
@@ -86,7 +87,9 @@ where
         }
         let gate = self.gate.clone();
         let answer = self.service.call(request);
-        Box::pin(async move { answer.await.inspect(|response| gate.heed(response)) })
+        // Nobody else gives up a list, or a watch that does not begin.
+        let answer = tokio::time::timeout(PATIENCE, answer);
+        Box::pin(async move { answer.await.map_err(|_| "no answer in time")?.inspect(|response| gate.heed(response)) })
     }
 }
 
@@ -139,6 +142,16 @@ mod tests {
         assert_eq!(ready().await, Duration::from_secs(5));
         gate.heed(&answer(429, Some("86400")));
         assert_eq!(ready().await, LONGEST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_is_given_up() {
+        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let silent = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<()>, BoxError>>());
+        let start = Instant::now();
+        let answer = gate.layer(silent).call(Request::get("/").body(Body::empty()).unwrap()).await;
+        assert!(answer.is_err());
+        assert_eq!(start.elapsed(), PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bulla_control_plane::{ControlPlane, Process};
 
@@ -26,6 +26,11 @@ impl Controller {
     /// As [`Controller::start`], with the token of `namespace/bulla-controller` and its private keys there.
     pub async fn start_in(plane: &ControlPlane, namespace: &str, args: &[&str]) -> Self {
         let kubeconfig = plane.service_account_kubeconfig(namespace, "bulla-controller").await.unwrap();
+        Self::start_by(plane, &kubeconfig, namespace, args)
+    }
+
+    /// As [`Controller::start_in`], by the way to the API server that a kubeconfig has.
+    pub fn start_by(plane: &ControlPlane, kubeconfig: &Path, namespace: &str, args: &[&str]) -> Self {
         let own = format!("--namespace={namespace}");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let http = format!("--http-address={address}");
@@ -35,7 +40,7 @@ impl Controller {
             .map(|arg| (*arg).to_owned())
             .collect();
         let program = binary("bulla-controller");
-        let environment = [("KUBECONFIG", kubeconfig.as_path())];
+        let environment = [("KUBECONFIG", kubeconfig)];
         let process = Process::start("bulla-controller", &program, &args, &environment, plane.folder()).unwrap();
         Self { process, address }
     }
@@ -68,6 +73,11 @@ impl Controller {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.process.log().to_owned()
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// SIGKILL.

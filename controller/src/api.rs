@@ -30,7 +30,7 @@ const AUDIT_KEY: &str = "bulla-audit-key";
 const AUDIT_KEY_TYPE: &str = "bulla.dev/audit-key";
 
 /// Longest wait for an answer: a connection that dropped silently must not hold a worker for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest answer that is read: an object of the largest size, with room for managed fields.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
 use tracing::debug;
 
+use crate::api::PATIENCE;
 use crate::lease::Leadership;
 use crate::options::Options;
 
@@ -88,14 +89,12 @@ where
         }
         let gate = self.gate.clone();
         let answer = self.service.call(request);
-        Box::pin(async move {
-            let answer = match deadline.filter(|_| is_write) {
-                // It may still wait for a connection: what has not left by then does not leave.
-                Some(deadline) => tokio::time::timeout_at(deadline, answer).await.map_err(|_| "the lease ran out")?,
-                None => answer.await,
-            };
-            answer.inspect(|response| gate.heed(response))
-        })
+        // Nobody else gives up a list, or a watch that does not begin; and a write that still waits for a connection when the lease ends
+        // must not leave any more.
+        let patience = Instant::now() + PATIENCE;
+        let end = deadline.filter(|_| is_write).map_or(patience, |deadline| deadline.min(patience));
+        let answer = tokio::time::timeout_at(end, answer);
+        Box::pin(async move { answer.await.map_err(|_| "no answer in time")?.inspect(|response| gate.heed(response)) })
     }
 }
 
@@ -151,6 +150,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_is_given_up() {
+        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let silent = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<()>, BoxError>>());
+        let start = Instant::now();
+        let answer = gate.layer(silent).call(Request::get("/").body(Body::empty()).unwrap()).await;
+        assert!(answer.is_err());
+        assert_eq!(start.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_write_without_the_lease() {
         let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -174,10 +183,10 @@ mod tests {
         let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
         gate.leadership.extend(Instant::now(), Duration::from_secs(15));
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
             Ok::<_, BoxError>(answer(200, None))
         }));
-        for (method, seconds) in [("PUT", 10), ("GET", 60)] {
+        for (method, seconds) in [("PUT", 10), ("GET", 20)] {
             let start = Instant::now();
             let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
             assert_eq!(gated.call(request).await.is_ok(), method == "GET");

@@ -496,6 +496,8 @@ impl Reconciler {
             before != now
         });
         if is_news {
+            // What failed before says nothing about what it is now.
+            self.forget_failures(&key);
             self.queue.add(key, lane);
             self.usage_changed.notify_one();
         }
@@ -519,6 +521,7 @@ impl Reconciler {
     /// Forgets a Secret, and looks at what made it.
     pub fn lost_secret(&self, key: &Key) {
         self.index.lock().secrets.remove(key);
+        self.forget_failures(key);
         self.queue.add(key.clone(), Lane::News);
     }
 }

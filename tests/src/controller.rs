@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bulla_control_plane::{ControlPlane, Process};
@@ -40,6 +40,11 @@ impl Controller {
     /// As [`Controller::start`], with the token of `namespace/bulla-controller` and its private keys there.
     pub async fn start_in(plane: &ControlPlane, namespace: &str, args: &[&str]) -> Self {
         let kubeconfig = plane.service_account_kubeconfig(namespace, "bulla-controller").await.unwrap();
+        Self::start_by(plane, &kubeconfig, namespace, args)
+    }
+
+    /// As [`Controller::start_in`], by the way to the API server that a kubeconfig has.
+    pub fn start_by(plane: &ControlPlane, kubeconfig: &Path, namespace: &str, args: &[&str]) -> Self {
         let own = format!("--namespace={namespace}");
         let address = free_address();
         let http = format!("--http-address={address}");
@@ -49,7 +54,7 @@ impl Controller {
             .map(|arg| (*arg).to_owned())
             .collect();
         let program = binary("bulla-controller");
-        let environment = [("KUBECONFIG", kubeconfig.as_path())];
+        let environment = [("KUBECONFIG", kubeconfig)];
         let process = Process::start("bulla-controller", &program, &args, &environment, plane.folder()).unwrap();
         Self { process, address }
     }
@@ -82,6 +87,11 @@ impl Controller {
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.process.log().to_owned()
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// SIGKILL.

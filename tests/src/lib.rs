@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod bulla;
 pub mod cluster;
 pub mod controller;
+pub mod fault_proxy;
 pub mod flux;
 pub mod store;
 pub mod writes;

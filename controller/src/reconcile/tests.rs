@@ -88,6 +88,27 @@ impl Bench {
 }
 
 #[tokio::test]
+async fn a_change_ends_the_backoff() {
+    let Bench { reconciler, key, .. } = Bench::new(true, None);
+    let fails = || {
+        reconciler.retry(&key);
+        !reconciler.failures.lock().unwrap().is_empty()
+    };
+    assert!(fails());
+    reconciler.lost_secret(&key);
+    assert!(reconciler.failures.lock().unwrap().is_empty());
+    assert!(fails());
+    let metadata = kube::api::ObjectMeta {
+        namespace: Some(key.namespace.clone()),
+        name: Some(key.name.clone()),
+        generation: Some(2),
+        ..Default::default()
+    };
+    reconciler.saw_sealed(&SealedHead { metadata, ..SealedHead::default() }, Lane::News);
+    assert!(reconciler.failures.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn who_leads_and_records_writes() {
     let written = vec![Method::POST, Method::PATCH];
     assert_eq!(Bench::new(true, None).run().await, (Ok("Ready"), written, true));

@@ -91,8 +91,9 @@ pub struct ControlPlane {
     // Dropped in this order: clients of a process go before it, the folder last.
     api_server: Mutex<Option<Process>>,
     controller_manager: Process,
-    etcd: Process,
+    etcd: Mutex<Option<Process>>,
     api_server_flags: Vec<String>,
+    etcd_flags: Vec<String>,
     binaries: Binaries,
     ports: Ports,
     authority: String,
@@ -153,8 +154,8 @@ impl ControlPlane {
             fs::write(folder.join(AUDIT_POLICY), policy)?;
         }
 
-        let flags = command_line::etcd(ports, folder, options);
-        let mut etcd = Process::start("etcd", &binaries.etcd, &flags, &[], folder)?;
+        let etcd_flags = command_line::etcd(ports, folder, options);
+        let mut etcd = Process::start("etcd", &binaries.etcd, &etcd_flags, &[], folder)?;
         wait(&mut etcd, &client, Work::Store).await?;
 
         let api_server_flags = command_line::api_server(ports, folder, &certificates.files, options);
@@ -169,8 +170,9 @@ impl ControlPlane {
         Ok(Self {
             api_server: Mutex::new(Some(api_server)),
             controller_manager,
-            etcd,
+            etcd: Mutex::new(Some(etcd)),
             api_server_flags,
+            etcd_flags,
             binaries: binaries.clone(),
             ports,
             authority,
@@ -220,30 +222,51 @@ impl ControlPlane {
     /// The API server's process id; `None` while it is stopped.
     #[must_use]
     pub fn apiserver_pid(&self) -> Option<u32> {
-        self.api_server().as_ref().map(Process::id)
+        lock(&self.api_server).as_ref().map(Process::id)
     }
 
     /// Stops the API server at once, without draining, so that everyone loses it. Stopped already, it stays so.
     pub fn stop_apiserver(&self) {
-        drop(self.api_server().take());
+        drop(lock(&self.api_server).take());
     }
 
     /// Starts the stopped API server at the same address and waits until it answers. Running already, it runs on.
     pub async fn start_apiserver(&self) -> Result<(), StartError> {
-        if self.api_server().is_some() {
+        let (program, flags) = (&self.binaries.kube_apiserver, &self.api_server_flags);
+        let start = || Process::start("kube-apiserver", program, flags, &[], self.folder());
+        self.start_again(&self.api_server, Work::Answers, start).await
+    }
+
+    /// Kills etcd where it stands. The API server runs on without its store.
+    pub fn stop_etcd(&self) {
+        drop(lock(&self.etcd).take());
+    }
+
+    /// Starts the stopped etcd over the same data and waits until it takes requests. Running already, it runs on.
+    pub async fn start_etcd(&self) -> Result<(), StartError> {
+        let start = || Process::start("etcd", &self.binaries.etcd, &self.etcd_flags, &[], self.folder());
+        self.start_again(&self.etcd, Work::Store, start).await
+    }
+
+    async fn start_again(
+        &self,
+        stopped: &Mutex<Option<Process>>,
+        work: Work,
+        start: impl Fn() -> io::Result<Process>,
+    ) -> Result<(), StartError> {
+        if lock(stopped).is_some() {
             return Ok(());
         }
         let client = self.admin();
-        let start = Instant::now();
+        let begin = Instant::now();
         loop {
-            let mut process =
-                Process::start("kube-apiserver", &self.binaries.kube_apiserver, &self.api_server_flags, &[], self.folder())?;
-            match wait(&mut process, &client, Work::Answers).await {
+            let mut process = start()?;
+            match wait(&mut process, &client, work).await {
                 // A client's connection may hold the port for a moment, and this port must be it.
-                Err(StartError::PortTaken(_)) if start.elapsed() < PATIENCE => sleep(POLL).await,
+                Err(StartError::PortTaken(_)) if begin.elapsed() < PATIENCE => sleep(POLL).await,
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    *self.api_server() = Some(process);
+                    *lock(stopped) = Some(process);
                     return Ok(());
                 }
             }
@@ -263,10 +286,10 @@ impl ControlPlane {
     /// Lets the processes run on after this one, in their folder, which stays.
     #[must_use = "without the command nobody knows how to stop it"]
     pub fn keep(self) -> Kept {
-        let api_server = self.api_server.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let ids: Vec<String> = api_server
+        let [api_server, etcd] = [self.api_server, self.etcd].map(|one| one.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let ids: Vec<String> = [api_server, Some(self.controller_manager), etcd]
             .into_iter()
-            .chain([self.controller_manager, self.etcd])
+            .flatten()
             .map(|process| process.detach().to_string())
             .collect();
         let kill = format!("kill -KILL {}", ids.join(" "));
@@ -291,10 +314,10 @@ impl ControlPlane {
     pub(crate) fn port(&self) -> u16 {
         self.ports.api_server
     }
+}
 
-    fn api_server(&self) -> MutexGuard<'_, Option<Process>> {
-        self.api_server.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(process: &Mutex<Option<Process>>) -> MutexGuard<'_, Option<Process>> {
+    process.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a process does once it is up.
@@ -314,13 +337,13 @@ async fn wait(process: &mut Process, client: &Client, work: Work) -> Result<(), 
     loop {
         // The log of this very process is asked about etcd, as another store may listen at a port that was taken.
         let done = match work {
-            Work::Store => log_has(process, "ready to serve client requests"),
+            Work::Store => process.has_logged("ready to serve client requests"),
             Work::Answers => asked(answers(client)).await,
             Work::Controls => asked(controls(client)).await,
         };
         let name = process.name();
         if let Some(status) = process.ended() {
-            if log_has(process, "address already in use") {
+            if process.has_logged("address already in use") {
                 return Err(StartError::PortTaken(name));
             }
             let log = last_lines(process.log(), LOG_LINES);
@@ -335,10 +358,6 @@ async fn wait(process: &mut Process, client: &Client, work: Work) -> Result<(), 
         }
         sleep(POLL).await;
     }
-}
-
-fn log_has(process: &Process, text: &str) -> bool {
-    fs::read(process.log()).is_ok_and(|log| String::from_utf8_lossy(&log).contains(text))
 }
 
 /// Whether the answer is there, good, and in time.

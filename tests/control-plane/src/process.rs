@@ -4,8 +4,8 @@
 //! id is the program's own. The watcher reads from a pipe whose other end only we hold: a line on it means that the
 //! child was stopped in order or is let go; its end means that we are gone, and the watcher kills the child.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -23,6 +23,8 @@ const SWEEP: &str = r#"read -r released || { sleep 1; rm -rf -- "$1"; }"#;
 pub struct Process {
     name: &'static str,
     log: PathBuf,
+    /// Where in its log it began: the rest is of its predecessors.
+    log_start: u64,
     child: Child,
     pipe: Option<ChildStdin>,
     detached: bool,
@@ -39,6 +41,7 @@ impl Process {
     ) -> io::Result<Self> {
         let log = folder.join("logs").join(name).with_extension("log");
         let file = OpenOptions::new().create(true).append(true).open(&log)?;
+        let log_start = file.metadata()?.len();
         let mut child = Command::new("/bin/sh")
             .args(["-c", BECOME_AND_WATCH, "sh"])
             .arg(program)
@@ -52,7 +55,7 @@ impl Process {
             .stderr(file)
             .spawn()?;
         let pipe = child.stdin.take();
-        Ok(Self { name, log, child, pipe, detached: false })
+        Ok(Self { name, log, log_start, child, pipe, detached: false })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -65,6 +68,16 @@ impl Process {
         &self.log
     }
 
+    /// Whether it has logged this since its start.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        let mut log = Vec::new();
+        let read = File::open(&self.log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.log_start))?;
+            file.read_to_end(&mut log)
+        });
+        read.is_ok() && String::from_utf8_lossy(&log).contains(text)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -72,7 +85,7 @@ impl Process {
     }
 
     /// Sends a signal, by its name without `SIG`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         // Without `unsafe` there is no other way. The child has not been waited for, so the id is still its own.
         let _ = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
     }
@@ -194,6 +207,23 @@ mod tests {
         drop(process.pipe.take());
         assert!(gone_soon(process.id()));
         assert!(process.ended().is_some());
+    }
+
+    #[test]
+    fn what_its_predecessor_logged_is_not_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("logs/sleeper.log");
+        let says = |process: &Process, text: &str| {
+            let mut file = OpenOptions::new().append(true).open(&log).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            process.has_logged(text)
+        };
+        let first = sleeper(folder.path());
+        assert!(says(&first, "ready\n"));
+        drop(first);
+        let second = sleeper(folder.path());
+        assert!(!second.has_logged("ready"));
+        assert!(says(&second, "ready again\n"));
     }
 
     #[test]

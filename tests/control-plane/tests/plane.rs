@@ -154,6 +154,18 @@ async fn it_loses_its_api_server_and_gets_it_back() {
 }
 
 #[tokio::test]
+async fn it_loses_its_store_and_keeps_what_was_in_it() {
+    let plane = ControlPlane::start(Options { durable: true, ..Options::default() }).await.unwrap();
+    config_map(plane.admin(), "before").await.unwrap();
+    plane.stop_etcd();
+    let meanwhile = tokio::time::timeout(Duration::from_secs(2), config_map(plane.admin(), "meanwhile")).await;
+    assert!(!matches!(meanwhile, Ok(Ok(_))), "{meanwhile:?}");
+    plane.start_etcd().await.unwrap();
+    eventually("it stores again", async || config_map(plane.admin(), "after").await.is_ok()).await;
+    assert_eq!(code(config_map(plane.admin(), "before").await), 409);
+}
+
+#[tokio::test]
 async fn it_looks_older_and_says_who_wrote() {
     let plane = ControlPlane::start(Options {
         emulated_version: Some("1.34".to_owned()),

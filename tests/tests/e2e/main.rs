@@ -4,6 +4,7 @@
 mod audit;
 mod bad_objects;
 mod canary;
+mod chaos;
 mod cli;
 mod confinement;
 mod crash;

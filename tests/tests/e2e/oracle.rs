@@ -1,22 +1,25 @@
 //! Whether a guess is right shows nowhere. Whoever may write SealedSecrets of a namespace, and read all there but Secrets, puts a guess
 //! where a value stands, in each way there is; all that the controller answers is compared between a right guess and a wrong one of
-//! equal length: each status, each move of a resource version, events, logs.
+//! equal length: each status, each move of a resource version, events, logs, the audit trail, metrics.
 //!
 //! To have another policy, type, shape or attack tried with all the others, add it to its list.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use bulla_control_plane::Options;
 use bulla_shared::age::Recipient;
 use bulla_shared::resources::sealed_secret::{CreationPolicy, SealedSecret, SecretTemplate};
+use bulla_shared::resources::{MERGE, MERGE_ANNOTATION, SECRET_LABEL};
 use bulla_tests::cluster::{Cluster, plain, seal};
+use bulla_tests::controller::Controller;
 use bulla_tests::eventually;
 use futures_util::TryStreamExt as _;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, WatchEvent, WatchParams};
-use serde_json::json;
+use kube::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
+use serde_json::{Value, json};
 
 use crate::canary::normalise;
 
@@ -29,10 +32,19 @@ const NO_JSON: &str = r#"{"auths":{"r":{"auth":"YTpiYmJiYmI="}}{"#;
 /// The object that is changed last of all.
 const LAST: &str = "last";
 
-const POLICIES: [CreationPolicy; 1] = [CreationPolicy::Owner];
+/// Each policy, and the types and shapes that it is tried with: all, where the controller makes the Secret by them. A merge takes neither
+/// type nor template, and an orphan is made as an owned Secret is.
+const POLICIES: [(CreationPolicy, &[Type], &[Shape]); 3] = [
+    (CreationPolicy::Owner, &TYPES, &SHAPES),
+    (CreationPolicy::Orphan, &[TYPES[0], TYPES[2]], &SHAPES),
+    (CreationPolicy::Merge, &[TYPES[0], TYPES[3], TYPES[5]], &[Shape::Plain]),
+];
 
-/// Each type that is made, and the item that has the value.
-const TYPES: [(&str, &str); 6] = [
+/// A Secret's type, and the item that has the value.
+type Type = (&'static str, &'static str);
+
+/// Each that is made.
+const TYPES: [Type; 6] = [
     ("Opaque", "password"),
     ("kubernetes.io/dockercfg", ".dockercfg"),
     ("kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
@@ -80,9 +92,9 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for policy in POLICIES {
-        for type_ in TYPES {
-            for shape in SHAPES {
+    for (policy, types, shapes) in POLICIES {
+        for type_ in types.iter().copied() {
+            for shape in shapes.iter().copied() {
                 cases.extend(ATTACKS.map(|attack| Case { policy, type_, shape, attack }));
             }
         }
@@ -165,6 +177,20 @@ async fn answered(cluster: &Cluster, namespaces: &[&str], objects: Vec<SealedSec
     }
 }
 
+/// Makes the Secrets that somebody else lends to those who merge.
+async fn lend(cluster: &Cluster, namespace: &str, cases: &[Case]) {
+    for case in cases.iter().filter(|case| case.policy == CreationPolicy::Merge) {
+        let (type_, item) = case.type_;
+        let metadata = json!({
+            "name": case.name(),
+            "labels": {SECRET_LABEL: MERGE},
+            "annotations": {MERGE_ANNOTATION: format!("{item},other,guess,tls.crt")},
+        });
+        let secret = json!({"metadata": metadata, "type": type_, "stringData": {item: "theirs", "tls.crt": "theirs"}});
+        cluster.secrets(namespace).create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+}
+
 /// Deletes the objects of these cases and leaves their Secrets.
 async fn leave_secrets(cluster: &Cluster, namespaces: &[&str], cases: &[Case]) {
     let recreated = || cases.iter().filter(|case| case.attack == Attack::Recreate).map(Case::name);
@@ -217,14 +243,18 @@ where
     }
 }
 
+/// What the audit trail says of an object, in order.
+fn audited(trail: &str, namespace: &str, name: &str) -> Vec<String> {
+    let lines = trail.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let own = lines.filter(|line| line["object"]["namespace"] == namespace && line["object"]["name"] == name);
+    own.map(|line| json!([line["event"], line["object"]["generation"], line["reason"], line["items"]]).to_string()).collect()
+}
+
 /// All that is answered about each object of a namespace.
-async fn transcript(
-    cluster: &Cluster,
-    namespace: &str,
-    moves: [Moves; 2],
-    log: &str,
-    cases: &[Case],
-) -> BTreeMap<String, String> {
+async fn transcript(world: &World<'_>, namespace: &str, moves: [Moves; 2], cases: &[Case]) -> BTreeMap<String, String> {
+    let cluster = world.cluster;
+    let log = std::fs::read_to_string(world.controller.log()).unwrap();
+    let trail = std::fs::read_to_string(&world.trail).unwrap();
     let api: Api<Event> = Api::namespaced(cluster.admin(), namespace);
     let events = api.list(&ListParams::default()).await.unwrap().items;
     let mut all = BTreeMap::new();
@@ -240,62 +270,101 @@ async fn transcript(
             })
             .collect();
         let moves: Vec<_> = moves.iter().flat_map(|moves| &moves[&name]).cloned().collect();
-        assert!(moves.len() > 3 && !logged.is_empty(), "{place} has been seen");
-        all.insert(name, moves.into_iter().chain(recorded).chain(logged).collect::<Vec<_>>().join("\n"));
+        let audited = audited(&trail, namespace, &name);
+        assert!(moves.len() > 3 && !logged.is_empty() && !audited.is_empty(), "{place} has been seen");
+        all.insert(name, moves.into_iter().chain(recorded).chain(logged).chain(audited).collect::<Vec<_>>().join("\n"));
     }
     all
 }
 
-/// What is answered to the two guesses, each made in a namespace of its own, case by case.
-async fn compared(
-    cluster: &Cluster,
-    log: &Path,
-    cases: &[Case],
-    worlds: [(&'static str, &'static str); 2],
-) -> [BTreeMap<String, String>; 2] {
-    let recipient = cluster.recipient().await;
-    let namespaces = worlds.map(|(namespace, _)| namespace);
-    let mut followers = Vec::new();
-    for namespace in namespaces {
-        cluster.namespace(namespace).await;
-        let (sealed, secrets) = (cluster.sealed(namespace), cluster.secrets(namespace));
-        let first = sealed.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
-        let second = secrets.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
-        followers.push([tokio::spawn(follow(sealed, namespace, first)), tokio::spawn(follow(secrets, namespace, second))]);
+/// Where guesses are made.
+struct World<'a> {
+    cluster: &'a Cluster,
+    controller: &'a Controller,
+    trail: PathBuf,
+}
+
+impl World<'_> {
+    /// What is answered to each guess, made in a namespace of its own, case by case.
+    async fn answers<const N: usize>(
+        &self,
+        cases: &[Case],
+        guesses: [(&'static str, &'static str); N],
+    ) -> [BTreeMap<String, String>; N] {
+        let cluster = self.cluster;
+        let recipient = cluster.recipient().await;
+        let namespaces = guesses.map(|(namespace, _)| namespace);
+        let mut followers = Vec::new();
+        for namespace in namespaces {
+            cluster.namespace(namespace).await;
+            let (sealed, secrets) = (cluster.sealed(namespace), cluster.secrets(namespace));
+            let first = sealed.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+            let second = secrets.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+            followers.push([tokio::spawn(follow(sealed, namespace, first)), tokio::spawn(follow(secrets, namespace, second))]);
+            lend(cluster, namespace, cases).await;
+        }
+        let all = |of: &dyn Fn(&Case, &str, &str) -> Option<SealedSecret>| -> Vec<SealedSecret> {
+            cases
+                .iter()
+                .flat_map(|case| guesses.iter().filter_map(move |(namespace, guess)| of(case, namespace, guess)))
+                .collect()
+        };
+        answered(cluster, &namespaces, all(&|case, namespace, _| Some(case.sealed(namespace, VALUE, &recipient)))).await;
+        leave_secrets(cluster, &namespaces, cases).await;
+        for step in 0..2 {
+            let objects = all(&|case, namespace, guess| case.steps(namespace, guess, &recipient).into_iter().nth(step));
+            answered(cluster, &namespaces, objects).await;
+        }
+        let mut transcripts = Vec::new();
+        for (namespace, [sealed, secrets]) in namespaces.into_iter().zip(followers) {
+            // Opened, it also makes the last Secret.
+            cluster.apply(&seal(&plain(namespace, LAST, &[("a", "1")]), &recipient)).await;
+            let moves = [sealed.await.unwrap(), secrets.await.unwrap()];
+            transcripts.push(transcript(self, namespace, moves, cases).await);
+        }
+        transcripts.try_into().unwrap()
     }
-    let all = |of: &dyn Fn(&Case, &str, &str) -> Option<SealedSecret>| -> Vec<SealedSecret> {
-        cases.iter().flat_map(|case| worlds.iter().filter_map(move |(namespace, guess)| of(case, namespace, guess))).collect()
-    };
-    answered(cluster, &namespaces, all(&|case, namespace, _| Some(case.sealed(namespace, VALUE, &recipient)))).await;
-    leave_secrets(cluster, &namespaces, cases).await;
-    for step in 0..2 {
-        let objects = all(&|case, namespace, guess| case.steps(namespace, guess, &recipient).into_iter().nth(step));
-        answered(cluster, &namespaces, objects).await;
+
+    /// What a guess adds to the metrics, but for times and for looks that found nothing to do, of which there may be any number.
+    async fn counted(&self, cases: &[Case], guess: (&'static str, &'static str)) -> BTreeMap<String, f64> {
+        let before = self.metrics().await;
+        self.answers(cases, [guess]).await;
+        let after = self.metrics().await;
+        after.into_iter().map(|(line, now)| (line.clone(), now - before.get(&line).unwrap_or(&0.0))).collect()
     }
-    let log = std::fs::read_to_string(log).unwrap();
-    let mut transcripts = Vec::new();
-    for (namespace, [sealed, secrets]) in namespaces.into_iter().zip(followers) {
-        // Opened, it also makes the last Secret.
-        cluster.apply(&seal(&plain(namespace, LAST, &[("a", "1")]), &recipient)).await;
-        let moves = [sealed.await.unwrap(), secrets.await.unwrap()];
-        transcripts.push(transcript(cluster, namespace, moves, &log, cases).await);
+
+    async fn metrics(&self) -> BTreeMap<String, f64> {
+        // A look is counted after what is seen of it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let timed = ["_seconds", "queue_depth", "Unchanged", "Gone"];
+        let text = self.controller.get("/metrics").unwrap().1;
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !timed.iter().any(|word| line.contains(word)));
+        lines.filter_map(|line| line.rsplit_once(' ')).map(|(line, value)| (line.to_owned(), value.parse().unwrap())).collect()
     }
-    transcripts.try_into().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_guess_is_answered_as_a_wrong_one() {
     let cluster = Cluster::start(Options::default()).await;
-    let controller = cluster.controller(&[]).await;
+    let trail = cluster.plane.folder().join("trail.jsonl");
+    let controller = cluster.controller(&[&format!("--audit-log={}", trail.display())]).await;
+    let world = World { cluster: &cluster, controller: &controller, trail };
     let cases = cases();
-    let [right, wrong] = compared(&cluster, &controller.log(), &cases, [("right-guess", VALUE), ("wrong-guess", WRONG)]).await;
+    let [right, wrong] = world.answers(&cases, [("right-guess", VALUE), ("wrong-guess", WRONG)]).await;
     for (name, right) in &right {
         assert_eq!(right, &wrong[name], "{name}");
     }
 
+    // Metrics name no object, so one guess is made after the other.
+    let few: Vec<Case> = cases.iter().filter(|case| case.type_ == TYPES[0] && case.shape == Shape::Plain).copied().collect();
+    let right = world.counted(&few, ("right-count", VALUE)).await;
+    assert!(right["bulla_items_opened_total"] > 0.0, "{right:?}");
+    assert_eq!(right, world.counted(&few, ("wrong-count", WRONG)).await);
+
     // The one bit that shows: whether an item that must be JSON is. It shows of the types that ask for it and of no other.
-    let only: Vec<Case> = cases.into_iter().filter(|case| case.attack == Attack::Replace && case.shape == Shape::Plain).collect();
-    let [json, none] = compared(&cluster, &controller.log(), &only, [("with-json", VALUE), ("none-json", NO_JSON)]).await;
+    let only = |case: &Case| case.policy == CreationPolicy::Owner && case.attack == Attack::Replace && case.shape == Shape::Plain;
+    let only: Vec<Case> = cases.into_iter().filter(only).collect();
+    let [json, none] = world.answers(&only, [("with-json", VALUE), ("none-json", NO_JSON)]).await;
     for case in only {
         let differs = json[&case.name()] != none[&case.name()];
         assert_eq!(differs, case.type_.1.starts_with(".docker"), "{}", case.name());

@@ -14,10 +14,6 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-fn signal(controller: &Controller, signal: &str) {
-    assert!(Command::new("kill").args([signal, &controller.id().to_string()]).status().unwrap().success());
-}
-
 async fn leads(controller: &Controller) {
     eventually("it leads", || async { (controller.metric("bulla_leader") == Some(1.0)).then_some(()) }).await;
 }
@@ -45,11 +41,11 @@ async fn a_standby_takes_over_and_the_trail_is_whole() {
 
     // Frozen for longer than its lease, while another writes; what it does when it wakes changes nothing, and it ends.
     let three = cluster.replica(&args).await;
-    signal(&two, "-STOP");
+    two.signal("STOP");
     leads(&three).await;
     put(&cluster, "second", "3").await;
     let before = cluster.secrets("default").get("second").await.unwrap().metadata.resource_version;
-    signal(&two, "-CONT");
+    two.signal("CONT");
     eventually("the frozen one ends", || {
         let ended = !two.is_running();
         async move { ended.then_some(()) }

@@ -6,8 +6,11 @@
 mod deed;
 mod right;
 
-use bulla_control_plane::Options;
-use bulla_tests::cluster::Cluster;
+use std::path::Path;
+use std::process::Command;
+
+use bulla_control_plane::{ControlPlane, Options};
+use bulla_tests::cluster::{Cluster, plain, seal};
 use bulla_tests::controller::Controller;
 use bulla_tests::eventually;
 use serde_json::Value;
@@ -186,4 +189,40 @@ async fn each_is_needed_and_no_other_is_used() {
         deed.done(&cluster, &name).await;
     }
     assert!(refused(&cluster, start).is_empty(), "{:?}", refused(&cluster, start));
+}
+
+/// The overlay for single namespaces, after `add`: what is done with all rights is done there too, nothing is refused, and elsewhere nothing
+/// happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_in_single_namespaces_are_enough() {
+    let copy = tempfile::tempdir().unwrap();
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../controller/deploy");
+    assert!(Command::new("cp").arg("-r").arg(deploy).arg(copy.path()).status().unwrap().success());
+    let overlay = copy.path().join("deploy/namespaced");
+    assert!(Command::new(overlay.join("add")).arg(NAMESPACE).status().unwrap().success());
+    let plane = ControlPlane::start(Options { audit_policy: Some(AUDIT.to_owned()), ..Options::default() }).await.unwrap();
+    let cluster = Cluster { plane };
+    for namespace in [NAMESPACE, "elsewhere"] {
+        cluster.namespace(namespace).await;
+    }
+    cluster.plane.apply_kustomize(overlay).await.unwrap();
+    let _controller = cluster.controller(&["--watch-namespace=default", &format!("--watch-namespace={NAMESPACE}")]).await;
+
+    let elsewhere = cluster.apply(&seal(&plain("elsewhere", "db", &[("a", "1")]), &cluster.recipient().await)).await;
+    for (deed, name) in [
+        (Deed::FirstKey, "first"),
+        (Deed::NewKey, "new"),
+        (Deed::Opened, "opened"),
+        (Deed::Repaired, "repaired"),
+        (Deed::Merged, "merged"),
+        (Deed::Recorded, "recorded"),
+        (Deed::Counted, "counted"),
+        (Deed::Answered, "answered"),
+    ] {
+        deed.prepare(&cluster, name).await;
+        deed.begin(&cluster, name).await;
+        deed.done(&cluster, name).await;
+    }
+    assert_eq!(refused(&cluster, 0), []);
+    assert_eq!(cluster.sealed("elsewhere").get("db").await.unwrap(), elsewhere);
 }

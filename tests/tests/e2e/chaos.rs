@@ -238,17 +238,16 @@ async fn story(cluster: &Cluster, proxy: &FaultProxy, replicas: &Replicas<'_>) {
     let a_while = || sleep(Duration::from_secs(2));
 
     phase(cluster, authors, "requests fail, watches are cut", async {
-        sleep(Duration::from_secs(20)).await;
+        sleep(Duration::from_secs(15)).await;
         proxy.inject(&[]);
     })
     .await;
-    phase(cluster, authors, "requests and watches are held", async {
+    phase(cluster, authors, "requests and watches are held, watches are cut", async {
         proxy.inject(&[(Fault::Held, 100), (Fault::AnswerHeld, 100)]);
         sleep(Duration::from_secs(4)).await;
         proxy.inject(&[]);
     })
     .await;
-    phase(cluster, authors, "watches are cut", sleep(Duration::from_secs(6))).await;
     proxy.cut_watches(false);
     phase(cluster, authors, "the API server is killed", async {
         for _ in 0..2 {
@@ -269,7 +268,7 @@ async fn story(cluster: &Cluster, proxy: &FaultProxy, replicas: &Replicas<'_>) {
     })
     .await;
     phase(cluster, authors, "the leader is killed", async {
-        for _ in 0..4 {
+        for _ in 0..3 {
             let leader = replicas.leader().await;
             sleep(Duration::from_secs(1)).await;
             let mut both = replicas.both();

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
 use crate::manifest::MAX_BYTES;
+#[cfg(unix)]
+use crate::signals::HeldBack;
 
 /// How messages name standard input.
 pub const STDIN: &str = "standard input";
@@ -201,46 +203,17 @@ pub fn create(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     if fs::symlink_metadata(path).is_ok() {
         return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
     }
-    let _held = HeldBack::signals();
+    // No file is left behind under a temporary name.
+    #[cfg(unix)]
+    let _held = HeldBack::new();
     let temporary = temporary(path, None, access, bytes).map_err(failed)?;
     temporary.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
 }
 
 fn swap(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>, access: Access) -> io::Result<()> {
-    let _held = HeldBack::signals();
+    #[cfg(unix)]
+    let _held = HeldBack::new();
     temporary(path, permissions, access, bytes)?.persist(path).map(drop).map_err(|error| error.error)
-}
-
-/// Signals that end the process wait while this lives, so that no file is left behind under a temporary name. They count for this thread:
-/// whoever writes plaintext has no other.
-#[cfg(unix)]
-struct HeldBack(nix::sys::signal::SigSet);
-
-#[cfg(unix)]
-impl HeldBack {
-    fn signals() -> Self {
-        use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-        let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect::<SigSet>();
-        // Without it, a temporary file may stay; nothing else depends on it.
-        Self(ends.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty()))
-    }
-}
-
-#[cfg(unix)]
-impl Drop for HeldBack {
-    fn drop(&mut self) {
-        let _ = self.0.thread_set_mask();
-    }
-}
-
-#[cfg(not(unix))]
-struct HeldBack;
-
-#[cfg(not(unix))]
-impl HeldBack {
-    fn signals() -> Self {
-        Self
-    }
 }
 
 /// A file beside `path` with all bytes on the disk; it goes away unless it takes the place of `path`.

@@ -1,11 +1,23 @@
 //! Passphrases: from a file, or asked for without showing them. Never from the command line.
 
 use std::path::PathBuf;
+#[cfg(unix)]
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    sync::Arc,
+};
 
+#[cfg(unix)]
+use rpassword::ConfigBuilder;
+#[cfg(unix)]
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
 use crate::files::Input;
+#[cfg(unix)]
+use crate::signals::HeldBack;
 
 /// The shortest passphrase that a backup is written under.
 const SHORTEST: usize = 12;
@@ -58,8 +70,37 @@ impl PassphraseArgs {
 
 /// Asks on the terminal, without showing what is typed.
 pub fn ask(prompt: &str) -> Result<Zeroizing<String>, Error> {
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
+    hidden(prompt).map(Zeroizing::new).map_err(|error| {
         let failed = Error::new(Kind::Usage, "cannot ask on the terminal").cause(error);
         failed.hint("without a terminal, give it in a file")
     })
+}
+
+/// However this ends, by a signal too, the terminal is as it was. `rpassword` alone leaves it as it is when a signal ends us, also on Ctrl-C,
+/// so that it is given a terminal that is prepared.
+#[cfg(unix)]
+fn hidden(prompt: &str) -> io::Result<String> {
+    let terminal = Arc::new(File::options().read(true).write(true).open("/dev/tty")?);
+    let modes = tcgetattr(&terminal)?;
+    let mut hiding = modes.clone();
+    // One key at a time, since a line has a limit; Ctrl-C among them, for which rpassword sends the signal.
+    hiding.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+    hiding.special_codes[SpecialCodeIndex::VMIN] = 1;
+    hiding.special_codes[SpecialCodeIndex::VTIME] = 0;
+    let of_terminal = Arc::clone(&terminal);
+    let show = move || {
+        let _ = tcsetattr(&of_terminal, OptionalActions::Now, &modes);
+    };
+    let keys = ConfigBuilder::new().input_reader(Arc::clone(&terminal)).output_writer(Arc::clone(&terminal)).build();
+    let held = HeldBack::new();
+    tcsetattr(&terminal, OptionalActions::Now, &hiding)?;
+    let typed = held.while_doing(show.clone(), || rpassword::prompt_password_with_config(prompt, keys));
+    show();
+    writeln!(&*terminal)?;
+    typed
+}
+
+#[cfg(not(unix))]
+fn hidden(prompt: &str) -> std::io::Result<String> {
+    rpassword::prompt_password(prompt)
 }

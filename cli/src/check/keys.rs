@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bulla_shared::age::Recipient;
 use bulla_shared::binding::{Binding, KeyId};
 use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsError, RecipientsFile};
+use zeroize::Zeroizing;
 
 use super::finding::{FileName, Finding, Sheet, Show};
 use super::rule::{
@@ -16,7 +17,6 @@ use super::rule::{
 };
 use crate::config::Config;
 use crate::error::Error;
-use crate::files::Input;
 use crate::keys::recipients_file;
 
 /// How messages name the recovery key.
@@ -33,11 +33,12 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads the recipients files. What is wrong with those that are committed is a finding, with those of `trust` an error.
+    /// Reads the recipients files. What is wrong with those that are `committed` is a finding, with those of `trust` an error.
     pub fn read(
         config: Option<&Config>,
         trust: &[PathBuf],
         name: impl Fn(&Path) -> FileName,
+        committed: impl Fn(&Path) -> Result<Zeroizing<Vec<u8>>, Error>,
     ) -> Result<(Self, Vec<Finding>), Error> {
         let mut keys = Self::default();
         for path in trust {
@@ -47,16 +48,16 @@ impl Keys {
             all.old.extend(file.old);
         }
         let mut findings = Vec::new();
-        let mut committed = |path: PathBuf, trusted: Option<&RecipientsFile>| {
+        let mut read = |path: PathBuf, trusted: Option<&RecipientsFile>| {
             let file = name(&path);
-            read_committed(&path, &file, trusted, &mut findings)
+            understand(committed(&path), &file, trusted, &mut findings)
         };
         if let Some(config) = config {
             for target in config.targets() {
-                let file = config.recipients_path(target)?.and_then(|path| committed(path, keys.trusted.as_ref()));
+                let file = config.recipients_path(target)?.and_then(|path| read(path, keys.trusted.as_ref()));
                 keys.targets.insert(target.to_owned(), file);
             }
-            keys.recovery = config.recovery_path()?.and_then(|path| committed(path, keys.trusted.as_ref()));
+            keys.recovery = config.recovery_path()?.and_then(|path| read(path, keys.trusted.as_ref()));
         }
         Ok((keys, findings))
     }
@@ -161,14 +162,13 @@ fn states(binding: &Binding, owner: &str, file: &RecipientsFile, complete: bool,
     }
 }
 
-/// Reads a committed file; what is wrong with it is noted. Nothing of it is shown: what stands in a wrong line may be a private key.
-fn read_committed(
-    path: &Path,
+/// Understands a committed file; what is wrong with it is noted. Nothing of it is shown: what stands in a wrong line may be a private key.
+fn understand(
+    bytes: Result<Zeroizing<Vec<u8>>, Error>,
     name: &FileName,
     trusted: Option<&RecipientsFile>,
     findings: &mut Vec<Finding>,
 ) -> Option<RecipientsFile> {
-    let bytes = Input::File(path.to_owned()).read("recipients");
     let text = bytes.map_err(|error| error.reason().to_owned());
     let text = text.and_then(|bytes| str::from_utf8(&bytes).map(str::to_owned).map_err(|_| "not UTF-8 text".to_owned()));
     let (text, unreadable) = text.map_or_else(|cause| (String::new(), Some(cause)), |text| (text, None));

@@ -114,7 +114,9 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     let names = Names::here()?;
     let config = configuration(request, &names)?;
     let now = Timestamp::now();
-    let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, |path| names.of(path))?;
+    let index = request.staged.then(Git::here).transpose()?;
+    let committed = |path: &Path| recipients(index.as_ref(), &names, path);
+    let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, |path| names.of(path), committed)?;
     let yardstick = Yardstick { config, keys, now, today: now.to_zoned(TimeZone::UTC).date() };
     let from_git = request.staged || request.since.is_some();
     let mut looked =
@@ -151,6 +153,17 @@ fn configuration(request: &Request, names: &Names) -> Result<Option<Config>, Err
         }
     }
     Ok(None)
+}
+
+/// A recipients file as it is staged, or as it is. A link in the working tree may lead to it.
+fn recipients(index: Option<&Git>, names: &Names, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let Some(index) = index else { return Input::File(path.to_owned()).read("recipients") };
+    for path in [Some(path.to_owned()), names.behind(path)].into_iter().flatten() {
+        if let Some(bytes) = index.staged_file(&path)? {
+            return Ok(bytes);
+        }
+    }
+    Err(Error::new(Kind::Io, "it is not staged"))
 }
 
 /// Severities as configured, without what is off, skipped or allowed, in order.

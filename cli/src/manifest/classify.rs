@@ -95,6 +95,7 @@ pub fn find_secrets<'d>(document: &'d Document<'_>) -> Result<Secrets<'d>, Manif
         }
         DocumentKind::List | DocumentKind::SecretList => {
             let implied = secrets.kind == DocumentKind::SecretList;
+            let mut complex = None;
             for (items, written_out) in &head.items {
                 for item in items.as_sequence().unwrap_or_default() {
                     let target = reader.follow(item);
@@ -111,8 +112,15 @@ pub fn find_secrets<'d>(document: &'d Document<'_>) -> Result<Secrets<'d>, Manif
                     if !implied {
                         secrets.unversioned = secrets.unversioned.or(unversioned(&head, item));
                     }
-                    secrets.found.push(secret_span(&reader, item, head.kinds.is_empty())?);
+                    match secret_span(&reader, item, head.kinds.is_empty()) {
+                        // As within a Secret: last.
+                        Err(error) if error.reason == Reason::ComplexKey => drop(complex.get_or_insert(error)),
+                        found => secrets.found.push(found?),
+                    }
                 }
+            }
+            if let Some(error) = complex {
+                return Err(error);
             }
             if implied && !secrets.found.is_empty() {
                 secrets.unversioned = unversioned(&head, root);

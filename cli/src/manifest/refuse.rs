@@ -9,25 +9,31 @@ use super::error::{ManifestError, Reason};
 use super::node::{Document, Kind, Node, Style, Tag};
 use super::scalar::{ScalarStyle, ScalarValue};
 
-/// Refuses aliases, merge keys, tags of others, keys that are not text to everyone, and anchors that are `referred` to.
+/// Refuses aliases, merge keys, tags of others, keys that are not text to everyone, and anchors that are `referred` to. Complex
+/// keys are refused last: braces of a template are such, and say nothing of what else is there.
 pub(super) fn check_secret(document: &Document<'_>, secret: &Node, referred: &HashSet<usize>) -> Result<(), ManifestError> {
-    check(document, secret, false)?;
-    if referred.is_empty() {
-        return Ok(());
-    }
+    let mut complex = None;
+    check(document, secret, false, &mut complex)?;
     // An anchor goes with the Secret that is replaced, so nothing may need it. On the Secret itself it would name another
     // object than before.
-    match secret.find(&mut |node| node.anchor().filter(|anchor| referred.contains(anchor))) {
-        Some(anchor) => Err(document.refuse(alias_of(document, anchor).unwrap_or(secret), Reason::ReferredAnchor)),
-        None => Ok(()),
+    let is_referred = |anchor: &usize| referred.contains(anchor);
+    if !referred.is_empty()
+        && let Some(anchor) = secret.find(&mut |node| node.anchor().filter(is_referred))
+    {
+        return Err(document.refuse(alias_of(document, anchor).unwrap_or(secret), Reason::ReferredAnchor));
     }
+    complex.map_or(Ok(()), |key| Err(document.refuse(key, Reason::ComplexKey)))
 }
 
 /// Refuses to edit the mapping at `span` where an alias repeats it or what it is part of, and where parsers read it differently.
 pub fn check_editable(document: &Document<'_>, span: &Range<usize>) -> Result<(), ManifestError> {
     let Some(root) = document.root() else { return Ok(()) };
     if let Some(node) = root.find(&mut |node| (node.span == *span).then_some(node)) {
-        check(document, node, false)?;
+        let mut complex = None;
+        check(document, node, false, &mut complex)?;
+        if let Some(key) = complex {
+            return Err(document.refuse(key, Reason::ComplexKey));
+        }
     }
     let mut anchors = HashSet::new();
     root.find(&mut |node| {
@@ -43,7 +49,13 @@ fn alias_of<'d>(document: &'d Document<'_>, anchor: usize) -> Option<&'d Node> {
     document.root()?.find(&mut |node| matches!(node.kind(), Kind::Alias(target) if *target == anchor).then_some(node))
 }
 
-fn check(document: &Document<'_>, node: &Node, in_flow: bool) -> Result<(), ManifestError> {
+/// The first of the `complex` keys is noted.
+fn check<'n>(
+    document: &Document<'_>,
+    node: &'n Node,
+    in_flow: bool,
+    complex: &mut Option<&'n Node>,
+) -> Result<(), ManifestError> {
     check_tag(document, node, in_flow)?;
     let flow = node.style() == Style::Flow;
     match node.kind() {
@@ -51,13 +63,16 @@ fn check(document: &Document<'_>, node: &Node, in_flow: bool) -> Result<(), Mani
         Kind::Alias(_) => return Err(document.refuse(node, Reason::Alias)),
         Kind::Sequence(items) => {
             for item in items {
-                check(document, item, flow)?;
+                check(document, item, flow, complex)?;
             }
         }
         Kind::Mapping(entries) => {
             for (key, value) in entries {
+                if key.is_explicit_key() || key.as_scalar().is_none() {
+                    complex.get_or_insert(key);
+                }
                 check_key(document, key, flow)?;
-                check(document, value, flow)?;
+                check(document, value, flow, complex)?;
             }
         }
     }
@@ -69,14 +84,11 @@ fn check_key(document: &Document<'_>, key: &Node, in_flow: bool) -> Result<(), M
     let scalar = match key.kind() {
         Kind::Scalar(scalar) => scalar,
         Kind::Alias(_) => return refuse(Reason::Alias),
-        Kind::Mapping(_) | Kind::Sequence(_) => return refuse(Reason::ComplexKey),
+        Kind::Mapping(_) | Kind::Sequence(_) => return Ok(()),
     };
     let unquoted = scalar.style() == ScalarStyle::Plain || scalar.tag.is_some();
     if scalar.raw() == "<<" && unquoted {
         return refuse(Reason::MergeKey);
-    }
-    if key.is_explicit_key() {
-        return refuse(Reason::ComplexKey);
     }
     check_tag(document, key, in_flow)?;
     match scalar.read() {

@@ -1,83 +1,25 @@
 //! `bulla exec` around commands of every kind, most of them before a real terminal: what it passes on, and what it leaves behind.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::canary::{self, CANARY};
 use super::exec::{BOTH, world};
 use super::harness::{BULLA, World};
-
-/// A command before a terminal of its own.
-struct Terminal {
-    master: File,
-    child: Child,
-    seen: Vec<u8>,
-}
+use super::pty::Terminal;
 
 impl Terminal {
-    /// Starts a program as the leader of a session whose terminal this is.
-    fn start(world: &World, program: &[&str]) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-        // What another test starts would hold it open.
-        #[cfg(target_os = "linux")]
-        let flags = flags | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let slave = || -> OwnedFd { File::options().read(true).write(true).open(&name).unwrap().into() };
-        let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).args(program).current_dir(world.path("")).env_remove("USER").env("BULLA", BULLA);
-        let child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
-        drop(command);
-        Self { master: File::from(master), child, seen: Vec::new() }
-    }
-
     /// Starts `bulla exec` around a shell script.
     fn exec(world: &World, script: &str) -> Self {
         world.write("child.sh", script);
         let program = [&[BULLA, "exec", "-i", "hybrid.key"], &BOTH[..], &["prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"]];
         Self::start(world, &program.concat())
-    }
-
-    /// Reads until this has been seen.
-    fn expect(&mut self, wanted: &str) -> &mut Self {
-        while !self.text().contains(wanted) {
-            assert!(self.read(), "{wanted:?} does not come: {}", self.text());
-        }
-        self
-    }
-
-    fn send(&mut self, keys: &str) -> &mut Self {
-        self.master.write_all(keys.as_bytes()).unwrap();
-        self
-    }
-
-    /// Reads to the end; gives the exit code and everything that was seen.
-    fn end(mut self) -> (Option<i32>, String) {
-        while self.read() {}
-        assert_eq!(canary::trace(&self.seen), None, "{}", self.text());
-        (self.child.wait().unwrap().code(), self.text())
-    }
-
-    fn read(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        // The end of a terminal is an error.
-        let count = self.master.read(&mut buffer).unwrap_or(0);
-        self.seen.extend_from_slice(&buffer[..count]);
-        count > 0
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.seen).replace("\r\n", "\n")
     }
 }
 
@@ -294,12 +236,12 @@ fn much_output_is_complete() {
 
 /// Every signal that ends a process and can be caught, but for those that tell of a fault in it.
 #[cfg(target_os = "linux")]
-const EVERY_END: &[&str] = &[
+pub(crate) const EVERY_END: &[&str] = &[
     "TERM", "INT", "HUP", "QUIT", "TRAP", "ABRT", "USR1", "USR2", "ALRM", "STKFLT", "XCPU", "XFSZ", "VTALRM", "PROF", "IO",
     "PWR", "SYS", "RTMIN", "RTMAX",
 ];
 #[cfg(not(target_os = "linux"))]
-const EVERY_END: &[&str] =
+pub(crate) const EVERY_END: &[&str] =
     &["TERM", "INT", "HUP", "QUIT", "TRAP", "ABRT", "USR1", "USR2", "ALRM", "XCPU", "XFSZ", "VTALRM", "PROF", "IO", "SYS"];
 
 /// Also one that has read no line before it is killed. Memory is looked at after every other end.

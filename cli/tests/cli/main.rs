@@ -29,6 +29,7 @@ mod manifests;
 mod newcomer;
 mod output;
 mod properties;
+mod pty;
 mod recipients;
 mod rewrap;
 mod seal;

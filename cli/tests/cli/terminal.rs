@@ -1,6 +1,13 @@
 //! Before a terminal: who sits there is told what to give, and is never left with a prompt that waits.
 
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::canary::CANARY;
+use super::exec_child::EVERY_END;
 use super::harness::{SECRET, World};
+use super::pty::Terminal;
 
 #[test]
 fn nothing_waits_for_input() {
@@ -22,41 +29,54 @@ fn a_key_is_shown_once() {
     assert!(outcome.stderr.contains("AGE-SECRET-KEY-1") && !outcome.stderr.contains("Public key:"), "{}", outcome.stderr);
 }
 
-/// Waits for the prompt and until the terminal does not show what is typed, types, and gives what was on the screen.
-const TYPE: &str = "
-import os, pty, sys, termios, time
-child, screen = pty.fork()
-if child == 0:
-    os.execv(sys.argv[2], sys.argv[2:])
-shown = b''
-typed = False
-while True:
-    try:
-        more = os.read(screen, 4096)
-    except OSError:
-        break
-    if not more:
-        break
-    shown += more
-    if b'Value of' in shown and not typed:
-        while termios.tcgetattr(screen)[3] & termios.ECHO:
-            time.sleep(0.01)
-        os.write(screen, sys.argv[1].encode() + b'\\n')
-        typed = True
-sys.stdout.buffer.write(shown)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-";
+/// A shell that asks for a value, and stays to see how that left the terminal.
+fn asking(world: &World) -> Terminal {
+    world.write(
+        "ask.sh",
+        "sh -c 'echo $$ > pid; exec \"$BULLA\" create db -n prod -R hybrid.recipients password -o db.yaml'; echo \"code $?\"; read -r line",
+    );
+    let mut terminal = Terminal::start(world, &["sh", "ask.sh"]);
+    terminal.expect("Value of password: ");
+    while terminal.echoes() {
+        sleep(Duration::from_millis(1));
+    }
+    terminal
+}
 
 #[test]
 fn a_value_is_asked_for_and_not_shown() {
     let world = World::new();
-    let args = ["create", "db", "-n", "prod", "-R", "hybrid.recipients", "password", "-o", "db.yaml"];
-    let python = super::harness::program("python3").expect("python3, which .ci/run needs too");
-    let mut command = std::process::Command::new(python);
-    command.args(["-c", TYPE, "bulla-canary-7f3a", super::harness::BULLA]).args(args).current_dir(world.path(""));
-    let output = command.output().unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && shown.contains("Value of password: ") && !shown.contains("canary"), "{shown}");
+    let mut terminal = asking(&world);
+    terminal.send(&format!("{CANARY}x\u{7f}\n")).expect("Value of password: \ncode 0").send("\n");
+    terminal.end();
     let opened = world.bulla(&["unseal", "-i", "hybrid.key", "--item", "password", "db.yaml"]).reveals().works();
-    assert_eq!(opened.text(), "bulla-canary-7f3a");
+    assert_eq!(opened.text(), CANARY);
+}
+
+/// The shell is told which signal it was.
+#[test]
+fn the_terminal_shows_what_is_typed_again_whatever_ends_the_prompt() {
+    let world = World::new();
+    let ended = |name: &str, number: i32, end: &dyn Fn(&mut Terminal)| {
+        let mut terminal = asking(&world);
+        end(terminal.send("typed"));
+        terminal.expect(&format!("code {}\n", 128 + number));
+        assert!(terminal.echoes(), "{name}");
+        terminal.send("\n");
+        terminal.end();
+        assert!(!world.path("db.yaml").exists(), "{name}");
+    };
+    ended("Ctrl-C", 2, &|terminal| {
+        terminal.send("\u{3}");
+    });
+    // Real-time signals wait for the end of the prompt.
+    for name in EVERY_END.iter().filter(|name| !name.starts_with("RT")) {
+        let bash = |line: String| {
+            let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+            assert!(output.status.success(), "{line}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let number = bash(format!("kill -l {name}")).trim().parse().unwrap();
+        ended(name, number, &|_| drop(bash(format!("kill -{name} {}", world.read("pid").trim()))));
+    }
 }

@@ -96,6 +96,22 @@ fn text_beside_braces() {
     assert_eq!(found(secret("postgres://{{ .Values.u }}:{{ .Values.p }}@db/app")), [] as [&str; 0]);
 }
 
+/// Braces without quotes are keys that are mappings, which is no news of a template; an alias is.
+#[test]
+fn an_alias_behind_braces() {
+    let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, labels: &k {p: hunter2}}\n";
+    let braces = "stringData:\n  q: {{ .Values.q }}\n";
+    assert_eq!(found(format!("{head}{braces}")), [] as [&str; 0]);
+    assert_eq!(found(format!("{head}{braces}data: *k\n")), ["ambiguous-secret"]);
+    let item = |text: String| format!("- {}", text.trim_end().replace('\n', "\n  ") + "\n");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n{}", item(format!("{head}{braces}")));
+    assert_eq!(found(list.clone()), [] as [&str; 0]);
+    assert_eq!(
+        found(list + &item(head.replace("&k", "&l").replace("name: a", "name: b") + "stringData: *l\n")),
+        ["ambiguous-secret"]
+    );
+}
+
 #[test]
 fn a_manifest_in_a_block_of_text() {
     let inner = "    apiVersion: v1\n    kind: Secret\n    metadata: {name: a}\n    stringData:\n      p: hunter2\n";

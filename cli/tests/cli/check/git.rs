@@ -96,6 +96,25 @@ fn the_staged_configuration_counts_for_what_is_staged() {
     assert_eq!(check(&world, &["--staged"]), []);
 }
 
+/// Also behind a link. One that would not be committed is not there.
+#[test]
+fn the_staged_recipients_count_for_what_is_staged() {
+    let world = repository();
+    std::fs::rename(world.path("prod.recipients"), world.path("real.recipients")).unwrap();
+    std::os::unix::fs::symlink("real.recipients", world.path("prod.recipients")).unwrap();
+    git(&world, &["add", "."]);
+    world.write("real.recipients", "nobody\n");
+    assert_eq!(check(&world, &["--staged"]), [], "not staged");
+    let found = [is("bad-recipients", "prod.recipients", 1)];
+    assert_eq!(check(&world, &[])[..1], found);
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged"]), found);
+    git(&world, &["checkout", "-q", "HEAD", "."]);
+    assert_eq!(check(&world, &["--staged"]), []);
+    git(&world, &["rm", "-q", "--cached", "prod.recipients"]);
+    assert_eq!(check(&world, &["--staged"]), found);
+}
+
 #[test]
 fn a_branch_that_changes_its_own_check() {
     let world = repository();

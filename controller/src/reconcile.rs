@@ -378,18 +378,27 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": replace(head, status)});
         let api: Api<SealedHead> = Api::namespaced(self.client.clone(), &key.namespace);
-        let patched = api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await?;
-        // What the watch will show: known already, it is no news. Only if nothing newer has been seen: the answer may be late, and a
-        // head that goes back in time would hide a change for ever.
-        let mut heads = self.index.lock();
-        if let Some(known) = heads.sealed.get_mut(&key)
-            && Some(&known.uid) == head.metadata.uid.as_ref()
-            && Some(&known.resource_version) == head.metadata.resource_version.as_ref()
-        {
-            *known = Remembered::from(&patched);
-            self.usage_changed.notify_one();
+        // What the watch will show, maybe before the answer comes: known already, it is no news. Only if nothing newer has been seen: a head
+        // that goes back in time would hide a change for ever.
+        let know = |what: Remembered| {
+            let mut heads = self.index.lock();
+            let known = heads.sealed.get_mut(&key)?;
+            let is_this = Some(&known.uid) == head.metadata.uid.as_ref()
+                && Some(&known.resource_version) == head.metadata.resource_version.as_ref();
+            is_this.then(|| std::mem::replace(known, what))
+        };
+        let before = know(Remembered::from(&SealedHead { metadata: head.metadata.clone(), status: status.clone() }));
+        match api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await {
+            Ok(patched) => {
+                know(Remembered::from(&patched));
+                self.usage_changed.notify_one();
+                Ok(())
+            }
+            Err(error) => {
+                before.map(know);
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     /// One event when an object stalls or changes why; none for success, which the status shows.

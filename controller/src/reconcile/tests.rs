@@ -38,6 +38,7 @@ impl Bench {
         let mut sealed = plain.seal(&options).unwrap();
         sealed.metadata.uid = Some("u".to_owned());
         sealed.metadata.generation = Some(1);
+        sealed.metadata.resource_version = Some("1".to_owned());
         let head = SealedHead { metadata: sealed.metadata.clone(), ..SealedHead::default() };
         let writes = Arc::new(Mutex::new(Vec::new()));
         let server = tower::service_fn({
@@ -106,6 +107,24 @@ async fn a_change_ends_the_backoff() {
     };
     reconciler.saw_sealed(&SealedHead { metadata, ..SealedHead::default() }, Lane::News);
     assert!(reconciler.failures.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_watch_shows_before_the_answer_is_no_news() {
+    let Bench { reconciler, key, .. } = Bench::new(true, None);
+    let queued = reconciler.queue.next().await;
+    reconciler.queue.done(&queued);
+    let metadata = serde_json::from_value(api::sealed_secret(&reconciler.client, "shop", "db").await.unwrap()["metadata"].take());
+    let head = SealedHead { metadata: metadata.unwrap(), ..SealedHead::default() };
+    let mut shown = head.clone();
+    shown.metadata.resource_version = Some("2".to_owned());
+    shown.status.observed_generation = Some(1);
+    let (written, ()) = tokio::join!(reconciler.write_status(&head, &shown.status), async {
+        reconciler.saw_sealed(&shown, Lane::News);
+    });
+    written.unwrap();
+    assert_eq!(reconciler.queue.len(), 0);
+    assert_eq!(reconciler.index.get(&key).0, Some(Remembered::from(&shown)));
 }
 
 #[tokio::test]

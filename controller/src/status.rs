@@ -345,6 +345,34 @@ mod tests {
     }
 
     #[test]
+    fn the_page_has_every_reason() {
+        let stops =
+            [Stop::Foreign, Stop::ConsentRemoved, Stop::NoTarget, Stop::BeingDeleted, Stop::Immutable, Stop::ControllerNamespace];
+        let refusals = [
+            Refusal::Spec(SpecError::Type),
+            Refusal::Spec(SpecError::ItemCount),
+            Refusal::Items { failed: 1, all: 1 },
+            Refusal::KeyMissing { missing: 1, all: 1 },
+        ];
+        let template = bulla_shared::template::Template::parse("{{").unwrap_err();
+        let template = Refusal::Spec(SpecError::Template("a".parse().unwrap(), template));
+        let errors = [ApiError::Invalid, ApiError::Forbidden, ApiError::Terminating, ApiError::Transport, ApiError::NotFound];
+        let own = [
+            Outcome::Ready(Applied::default()),
+            Outcome::suspended(),
+            Outcome::malformed("spec"),
+            Outcome::not_consented(&["a".to_owned()]),
+        ];
+        let refused = refusals.iter().chain([&template]).map(|refusal| Outcome::refused(refusal, &[]));
+        let all = own.into_iter().chain(stops.map(Outcome::from)).chain(errors.map(Outcome::from_api)).chain(refused);
+        let page = include_str!("../../docs/sealed-secret.md");
+        for word in all.map(|outcome| outcome.word()).chain([KEY_COMPROMISED, ROTATION_DUE]) {
+            let documented = page.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{word}`")));
+            assert!(documented, "docs/sealed-secret.md has no {word}");
+        }
+    }
+
+    #[test]
     fn conditions_are_what_kstatus_expects() {
         let now = |text: &str| text.parse().unwrap();
         let ready = Outcome::Ready(Applied { generation: 1, ..Applied::default() });

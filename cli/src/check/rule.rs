@@ -115,7 +115,7 @@ rules! {
     SHADOWED_ITEM: "shadowed-item", Error, "An item stands in encryptedData and in template.data",
         "remove one of the two: the controller refuses both";
     TEMPLATE_REFUSED: "template-refused", Error, "A template that the controller refuses",
-        "docs/format.md has the grammar: {{ item | filter }}";
+        "docs/sealed-secret.md has the grammar: {{ item | filter }}";
     SPEC_REFUSED: "spec-refused", Error, "A SealedSecret that the controller refuses whatever its keys",
         "change spec.template; docs/rules.md says what is allowed";
     NOT_STRICT: "not-strict", Error, "An item that must be JSON is not sealed with scope strict",

@@ -28,6 +28,7 @@ mod keys;
 mod manifests;
 mod newcomer;
 mod output;
+mod pages;
 mod properties;
 mod pty;
 mod recipients;

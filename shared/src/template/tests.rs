@@ -57,6 +57,27 @@ fn every_filter_on_hard_bytes() {
 }
 
 #[test]
+fn the_page_shows_what_each_filter_gives() {
+    // In its table \| stands for |, ⏎ for a line feed and · for a space.
+    let cells = |line: &str| -> Vec<String> {
+        let line = line.replace("\\|", "\u{1f}").replace('⏎', "\n").replace('·', " ");
+        line.split('|').map(|cell| cell.trim_matches([' ', '`']).replace('\u{1f}', "|")).collect()
+    };
+    let rows: Vec<_> = include_str!("../../../docs/sealed-secret.md").lines().map(cells).collect();
+    let rows: Vec<_> = rows.iter().filter(|row| row.len() == 6 && row[3].contains("{{")).collect();
+    let value = |item: &str| match item {
+        "password" => &b"p@ss \"w0rd\""[..],
+        "user" => b" App ",
+        _ => b"a\nb",
+    };
+    for row in &rows {
+        let checked = Template::parse(&row[3]).unwrap().check(|item| Some(value(item).len())).unwrap();
+        assert_eq!(String::from_utf8(checked.render(value).to_vec()).unwrap(), row[4], "{}", row[1]);
+    }
+    assert_eq!(rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>().join(", "), Filter::NAMES);
+}
+
+#[test]
 fn refusals_say_where_and_what_to_write() {
     assert_eq!(refusal("x\n  {{ a"), "line 2, column 3: {{ without }} on the same line; a literal {{ is written {{ \"{{\" }}");
     assert_eq!(refusal("{{ a\n}}"), "line 1, column 1: {{ without }} on the same line; a literal {{ is written {{ \"{{\" }}");

@@ -40,21 +40,25 @@ impl Backoff {
     }
 }
 
+/// Pauses of a watch that is refused or cut.
+pub(crate) fn watch_backoff() -> Backoff {
+    Backoff::new(WATCH.0, WATCH.1)
+}
+
 /// A watch that is left alone for a while after each failure.
 ///
 /// NOTE: not `WatchStreamExt::default_backoff`, which takes every event for a success. A watcher says `Init` before it asks for a list, so a
-/// list that is refused would be asked for every second for ever.
+/// list that is refused, or breaks off in the middle, would be asked for every second for ever.
 pub fn patient<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
-    let backoff = Backoff::new(WATCH.0, WATCH.1);
-    let start = (Box::pin(events), backoff, Duration::ZERO);
+    let start = (Box::pin(events), watch_backoff(), Duration::ZERO);
     futures_util::stream::unfold(start, |(mut events, mut backoff, pause)| async move {
         tokio::time::sleep(pause).await;
         let event = Pin::new(&mut events).next().await?;
         let mut pause = Duration::ZERO;
         match &event {
-            Ok(Event::Init) => {}
+            Ok(Event::Init | Event::InitApply(_)) => {}
             Ok(_) => backoff.reset(),
             Err(_) => pause = backoff.pause(),
         }

@@ -1,7 +1,7 @@
 //! The clients of the API server, and the gate that all requests but those for the Lease pass.
 //!
-//! The gate sends no write unless this replica holds the lease at that moment, gives up one that has not been answered when the lease ends, and nothing at all while the API server has asked for a
-//! pause (429 or 503 with `Retry-After`).
+//! The gate sends nothing while the API server has asked for a pause (429 or 503 with `Retry-After`), and no write unless this replica holds
+//! the lease at that moment; a write that has no answer when the lease ends is given up.
 
 use std::error::Error;
 use std::future::Future;
@@ -25,23 +25,45 @@ use crate::options::Options;
 /// Longest pause that is kept: shorter than the patience of whoever waits for the answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
-/// The client for everything, behind the gate, and the one for the Lease.
-pub async fn clients(options: &Options, leadership: Arc<Leadership>) -> Result<(Client, Client), Box<dyn Error + Send + Sync>> {
+/// Longest silence within an answer.
+const SILENCE: Duration = Duration::from_mins(5);
+
+/// The clients of one process.
+pub struct Clients {
+    /// For all that only the holder of the lease may write, and for what is read and watched.
+    pub work: Client,
+    /// For what each replica does before it holds the lease: it keeps the pauses alone.
+    pub start: Client,
+    /// For the Lease, with no gate.
+    pub lease: Client,
+}
+
+/// The clients that `options` lead to.
+pub async fn clients(options: &Options, leadership: Arc<Leadership>) -> Result<Clients, Box<dyn Error + Send + Sync>> {
     let mut config = match &options.context {
         Some(_) => Config::from_kubeconfig(&KubeConfigOptions { context: options.context.clone(), ..Default::default() }).await?,
         None => Config::infer().await?,
     };
     // It repeats a write up to 15 times, minutes later, behind our back; retries go through the queue.
     config.default_retry = false;
-    let gate = Gate { leadership, pause: Arc::default() };
-    let gated = ClientBuilder::try_from(config.clone())?.with_layer(&gate).build();
-    Ok((gated, Client::try_from(config)?))
+    // A list whose second half never comes. Longer than a watch is silent: kube gives one up before.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    let pause = Arc::default();
+    let behind =
+        |gate: &Gate| Ok::<_, Box<dyn Error + Send + Sync>>(ClientBuilder::try_from(config.clone())?.with_layer(gate).build());
+    Ok(Clients {
+        work: behind(&Gate { leadership: Some(leadership), pause: Arc::clone(&pause) })?,
+        start: behind(&Gate { leadership: None, pause })?,
+        lease: Client::try_from(config)?,
+    })
 }
 
 /// Lets requests through when they may be sent.
 #[derive(Debug, Clone)]
 struct Gate {
-    leadership: Arc<Leadership>,
+    /// What writes ask for.
+    leadership: Option<Arc<Leadership>>,
     /// Nothing is sent before.
     pause: Arc<Mutex<Option<Instant>>>,
 }
@@ -82,9 +104,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let is_write = *request.method() != Method::GET;
-        let deadline = self.gate.leadership.deadline();
-        if is_write && deadline.is_none() {
+        let needed = self.gate.leadership.as_ref().filter(|_| *request.method() != Method::GET);
+        let deadline = needed.and_then(|leadership| leadership.deadline());
+        if needed.is_some() && deadline.is_none() {
             return Box::pin(async { Err("this replica does not hold the lease".into()) });
         }
         let gate = self.gate.clone();
@@ -92,7 +114,7 @@ where
         // Nobody else gives up a list, or a watch that does not begin; and a write that still waits for a connection when the lease ends
         // must not leave any more.
         let patience = Instant::now() + PATIENCE;
-        let end = deadline.filter(|_| is_write).map_or(patience, |deadline| deadline.min(patience));
+        let end = deadline.map_or(patience, |deadline| deadline.min(patience));
         let answer = tokio::time::timeout_at(end, answer);
         Box::pin(async move { answer.await.map_err(|_| "no answer in time")?.inspect(|response| gate.heed(response)) })
     }
@@ -131,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_kept_and_never_shortened() {
-        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(answer(200, None)) }));
         let mut ready = async || {
             let start = Instant::now();
@@ -151,7 +173,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_given_up() {
-        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
         let silent = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<()>, BoxError>>());
         let start = Instant::now();
         let answer = gate.layer(silent).call(Request::get("/").body(Body::empty()).unwrap()).await;
@@ -161,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_write_without_the_lease() {
-        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
         let sent = Arc::new(Mutex::new(Vec::new()));
         let peer = {
             let sent = sent.clone();
@@ -180,8 +202,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_waits_is_given_up_with_the_lease() {
-        let gate = Gate { leadership: Arc::default(), pause: Arc::default() };
-        gate.leadership.extend(Instant::now(), Duration::from_secs(15));
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
+        gate.leadership.as_ref().unwrap().extend(Instant::now(), Duration::from_secs(15));
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async {
             tokio::time::sleep(Duration::from_secs(20)).await;
             Ok::<_, BoxError>(answer(200, None))

@@ -1,8 +1,9 @@
 //! The HTTP endpoint: `/healthz`, `/readyz`, `/metrics`, and nothing else. It takes no body, and its answers depend on no plaintext.
 //!
-//! Any pod may reach it, so no peer may keep others out: each has few connections, for a short time, and one more is closed at once.
+//! Any pod may reach it, so nobody may keep others out: a peer has few connections, for a short time, and one more ends its oldest one; so
+//! what asks and goes, as a probe does, is answered whoever else is there.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -56,24 +58,9 @@ pub struct Shown {
 pub struct Endpoint {
     /// Set once the audit key has been read.
     pub shown: OnceLock<Shown>,
-    seats: Mutex<HashMap<IpAddr, usize>>,
+    /// Connections, the oldest first.
+    connections: Mutex<VecDeque<(IpAddr, AbortHandle)>>,
     metrics: Mutex<Option<(Instant, Bytes)>>,
-}
-
-/// A connection of a peer.
-struct Seat {
-    endpoint: Arc<Endpoint>,
-    peer: IpAddr,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut seats = self.endpoint.seats.lock().expect("no code panics while it counts");
-        if let Some(taken) = seats.get_mut(&self.peer) {
-            *taken -= 1;
-        }
-        seats.retain(|_, taken| *taken > 0);
-    }
 }
 
 impl Endpoint {
@@ -85,11 +72,7 @@ impl Endpoint {
         );
         loop {
             match listener.accept().await {
-                Ok((stream, from)) => {
-                    if let Some(seat) = self.clone().seat(from.ip()) {
-                        tokio::spawn(seat.serve(stream));
-                    }
-                }
+                Ok((stream, from)) => self.seat(from.ip(), stream),
                 Err(error) => {
                     debug!(%error, "connection not accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -98,18 +81,35 @@ impl Endpoint {
         }
     }
 
-    fn seat(self: Arc<Self>, peer: IpAddr) -> Option<Seat> {
-        let mut seats = self.seats.lock().expect("no code panics while it counts");
-        let is_full = seats.values().sum::<usize>() >= CONNECTIONS.0;
-        let taken = seats.entry(peer).or_default();
-        if is_full || *taken >= CONNECTIONS.1 {
-            debug!(%peer, "too many connections");
-            seats.retain(|_, taken| *taken > 0);
-            return None;
+    fn seat(self: &Arc<Self>, peer: IpAddr, stream: TcpStream) {
+        let mut connections = self.connections.lock().expect("no code panics while it counts");
+        connections.retain(|(_, connection)| !connection.is_finished());
+        let of = |peer: IpAddr| connections.iter().filter(|(of, _)| *of == peer).count();
+        let crowded = if of(peer) >= CONNECTIONS.1 {
+            Some(peer)
+        } else if connections.len() >= CONNECTIONS.0 {
+            connections.iter().map(|(peer, _)| *peer).max_by_key(|peer| of(*peer))
+        } else {
+            None
+        };
+        if let Some(at) = connections.iter().position(|(of, _)| Some(*of) == crowded)
+            && let Some((peer, oldest)) = connections.remove(at)
+        {
+            debug!(%peer, "too many connections, its oldest one ends");
+            oldest.abort();
         }
-        *taken += 1;
-        drop(seats);
-        Some(Seat { endpoint: self, peer })
+        connections.push_back((peer, tokio::spawn(self.clone().connected(stream)).abort_handle()));
+    }
+
+    async fn connected(self: Arc<Self>, stream: TcpStream) {
+        let service = service_fn(|request| {
+            let answer = self.answer(&request);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(PATIENCE.1).max_buf_size(16 * 1024);
+        // One that sends slowly, or asks without end, ends too.
+        drop(tokio::time::timeout(PATIENCE.0, server.serve_connection(TokioIo::new(stream), service)).await);
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -151,19 +151,6 @@ impl Endpoint {
         let text = Bytes::from(shown.metrics());
         *last = Some((Instant::now(), text.clone()));
         text
-    }
-}
-
-impl Seat {
-    async fn serve(self, stream: TcpStream) {
-        let service = service_fn(|request| {
-            let answer = self.endpoint.answer(&request);
-            async move { Ok::<_, Infallible>(answer) }
-        });
-        let mut server = http1::Builder::new();
-        server.timer(TokioTimer::new()).header_read_timeout(PATIENCE.1).max_buf_size(16 * 1024);
-        // One that sends slowly, or asks without end, gives its seat up.
-        drop(tokio::time::timeout(PATIENCE.0, server.serve_connection(TokioIo::new(stream), service)).await);
     }
 }
 
@@ -224,18 +211,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_holds_on_to_connections_keeps_nobody_else_out() {
+    async fn whoever_holds_on_to_connections_keeps_nobody_out() {
         let address = serving().await;
         let mut held = Vec::new();
-        for _ in 0..CONNECTIONS.1 {
+        for _ in 0..=CONNECTIONS.1 {
             held.push(connect(2, address).await);
         }
-        assert_eq!(asks(connect(2, address).await, ASK).await, "", "one too many");
-        assert!(asks(connect(3, address).await, ASK).await.starts_with("HTTP/1.1 200"));
-        // Whoever says nothing loses its seats.
-        tokio::time::sleep(PATIENCE.1 + Duration::from_secs(1)).await;
+        // As a probe of the node that such a pod shares its address with.
         assert!(asks(connect(2, address).await, ASK).await.starts_with("HTTP/1.1 200"));
-        drop(held);
+        assert_eq!(asks(held.remove(0), ASK).await, "", "the oldest one has ended");
+        for peer in 10..10 + u8::try_from(CONNECTIONS.0).unwrap() {
+            held.push(connect(peer, address).await);
+        }
+        assert!(asks(connect(3, address).await, ASK).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn whoever_says_nothing_is_let_go() {
+        let address = serving().await;
+        let start = Instant::now();
+        assert_eq!(asks(connect(2, address).await, b"").await, "");
+        assert!(start.elapsed() < PATIENCE.0);
     }
 
     #[tokio::test]

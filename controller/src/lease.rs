@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::api::{self, ApiError};
 use crate::audit::{self, Checkpoint, Trail};
@@ -54,6 +54,17 @@ impl Leadership {
     }
 }
 
+/// What a replica knows that waits for the Lease.
+#[derive(Default)]
+struct Standby {
+    /// Which version of it was seen, and since when.
+    seen: Option<(Option<String>, Instant)>,
+    /// The holder that the log has named.
+    told: Option<String>,
+    /// The chain that it has begun, and what that goes on after.
+    begun: Option<(Option<Checkpoint>, Checkpoint)>,
+}
+
 /// One replica's part in the election.
 pub struct Election {
     api: Api<Lease>,
@@ -80,10 +91,9 @@ impl Election {
     ///
     /// # RBAC: in the own namespace `leases: get, create, update`
     pub async fn acquire(&self) -> Lease {
-        let mut seen: Option<(Option<String>, Instant)> = None;
-        let mut told = None;
+        let mut standby = Standby::default();
         loop {
-            match self.try_acquire(&mut seen, &mut told).await {
+            match self.try_acquire(&mut standby).await {
                 Ok(Some(held)) => return held,
                 Ok(None) => {}
                 Err(ApiError::Conflict) => info!("another replica was faster"),
@@ -93,42 +103,47 @@ impl Election {
         }
     }
 
-    async fn try_acquire(
-        &self,
-        seen: &mut Option<(Option<String>, Instant)>,
-        told: &mut Option<String>,
-    ) -> Result<Option<Lease>, ApiError> {
+    async fn try_acquire(&self, standby: &mut Standby) -> Result<Option<Lease>, ApiError> {
         let sent = Instant::now();
         let Some(lease) = self.in_time(self.api.get_opt(NAME)).await? else {
             let lease = Lease { metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() }, spec: None };
-            return self.take(lease, sent).await.map(Some);
+            return self.take(lease, sent, standby).await.map(Some);
         };
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
         // A clock of ours alone: the times in the Lease are those of another machine.
         let version = lease.metadata.resource_version.clone();
-        let since = seen.take().filter(|(seen, _)| *seen == version).map_or(sent, |(_, since)| since);
-        *seen = Some((version, since));
+        let since = standby.seen.take().filter(|(seen, _)| *seen == version).map_or(sent, |(_, since)| since);
+        standby.seen = Some((version, since));
         let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         if let Some(holder) = holder
             // Our own, if the answer to taking it was lost.
             && holder != self.identity
             && since.elapsed() < lasts.unwrap_or(self.duration)
         {
-            if told.as_ref() != Some(&holder) {
+            if standby.told.as_ref() != Some(&holder) {
                 info!(holder, "another replica holds the lease, standing by");
-                *told = Some(holder);
+                standby.told = Some(holder);
             }
             return Ok(None);
         }
-        self.take(lease, sent).await.map(Some)
+        self.take(lease, sent, standby).await.map(Some)
     }
 
     /// The Lease names the first line of the new chain, and that the last one that the Lease named: no chain can go unnoticed.
-    async fn take(&self, lease: Lease, sent: Instant) -> Result<Lease, ApiError> {
+    async fn take(&self, lease: Lease, sent: Instant, standby: &mut Standby) -> Result<Lease, ApiError> {
         let named = lease.metadata.annotations.as_ref().and_then(|all| all.get(CHECKPOINT_ANNOTATION));
-        let before = named.and_then(|text| text.parse().ok());
-        let checkpoint = self.trail.as_ref().map(|trail| trail.begin(&self.identity, before.as_ref())).transpose()?;
+        let before: Option<Checkpoint> = named.and_then(|text| {
+            text.parse()
+                .inspect_err(|_| error!("the Lease's {CHECKPOINT_ANNOTATION} is no checkpoint: somebody has changed it"))
+                .ok()
+        });
+        // One chain, however often the Lease cannot be written.
+        if standby.begun.as_ref().is_none_or(|(after, _)| *after != before) {
+            let begun = self.trail.as_ref().map(|trail| trail.begin(&self.identity, before.as_ref())).transpose()?;
+            standby.begun = begun.map(|begun| (before, begun));
+        }
+        let checkpoint = standby.begun.as_ref().map(|(_, begun)| begun.clone());
         let taken = self.write(lease, true, checkpoint).await?;
         self.leadership.extend(sent, self.duration);
         info!("this replica holds the lease");

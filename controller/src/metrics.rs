@@ -9,7 +9,7 @@ use bulla_keys::KeyRing;
 use bulla_keys::ring::Duty;
 use bulla_shared::age::Algorithm;
 use bulla_shared::binding::KeyId;
-use bulla_shared::resources::sealing_key::SealingKey;
+use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
 use jiff::Timestamp;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -127,7 +127,8 @@ impl Metrics {
         for state in statuses().filter_map(|status| status.state) {
             *by_state.entry(state.to_string()).or_default() += 1;
         }
-        let newest = statuses().filter_map(|status| status.created.as_ref()?.parse::<Timestamp>().ok()).max();
+        let active = statuses().filter(|status| status.state == Some(KeyState::Active));
+        let newest = active.filter_map(|status| status.created.as_ref()?.parse::<Timestamp>().ok()).max();
         let seen = Keys { by_state, malformed, newest: newest.map(Timestamp::as_second) };
         *self.keys.lock().expect("no code panics while it counts") = seen;
     }

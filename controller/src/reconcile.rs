@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 
 use bulla_keys::KeyRing;
@@ -31,6 +31,7 @@ use crate::plan::{self, Defaults, Stop, Write};
 use crate::queue::{Lane, Queue};
 use crate::repairs::Repairs;
 use crate::status::{self, KEY_MISSING, MALFORMED, Outcome};
+use crate::watch::Within;
 
 /// How often something that stands in the way and is not watched is looked at again: an unlabelled Secret, a missing right.
 const BLOCKER_POLL: Duration = Duration::from_mins(1);
@@ -54,6 +55,7 @@ pub struct Reconciler {
     pub complete: AtomicBool,
     /// What is counted.
     pub metrics: Metrics,
+    unlisted: Mutex<HashSet<Within>>,
     elsewhere: Mutex<Option<String>>,
     leadership: Arc<Leadership>,
     trail: Option<Arc<Trail>>,
@@ -86,6 +88,7 @@ impl Reconciler {
             usage_changed: Notify::new(),
             elsewhere: Mutex::default(),
             listed: AtomicBool::new(false),
+            unlisted: Mutex::default(),
             complete: AtomicBool::new(false),
             metrics: Metrics::default(),
             leadership,
@@ -272,10 +275,10 @@ impl Reconciler {
             key: item.result.as_ref().ok().map(ToString::to_string),
             error: item.result.as_ref().err().map(ToString::to_string),
         });
-        let items = items.collect();
+        let (items, more) = audit::first(items.collect());
         self.audit(&match reason {
-            None => audit::Event::Opened { object, items },
-            Some(reason) => audit::Event::Refused { object, reason, items },
+            None => audit::Event::Opened { object, items, more },
+            Some(reason) => audit::Event::Refused { object, reason, items, more },
         })
     }
 
@@ -499,17 +502,43 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let now = Remembered::from(head);
         let before = self.index.lock().sealed.insert(key.clone(), now.clone());
+        let same = |before: &Remembered| {
+            (&before.uid, before.generation, before.is_deleted) == (&now.uid, now.generation, now.is_deleted)
+        };
+        if before.as_ref().is_some_and(|before| !same(before)) {
+            // What failed before says nothing about what it is now.
+            self.forget_failures(&key);
+        }
         let is_news = before.is_none_or(|mut before| {
             // Labels and annotations move it too.
             before.resource_version.clone_from(&now.resource_version);
             before != now
         });
         if is_news {
-            // What failed before says nothing about what it is now.
-            self.forget_failures(&key);
             self.queue.add(key, lane);
             self.usage_changed.notify_one();
         }
+    }
+
+    /// There are `SealedSecret`s of `within` that are not known before [`Reconciler::saw_list`].
+    pub fn will_list(&self, within: Within) {
+        self.unlisted().insert(within);
+    }
+
+    /// A list of `SealedSecret`s is complete.
+    pub fn saw_list(&self, within: &Within) {
+        if self.unlisted().remove(within) {
+            self.usage_changed.notify_one();
+        }
+    }
+
+    /// Whether every list of `SealedSecret`s has been complete once: one that is refused does not stop the others, but tells nothing.
+    pub fn sees_all(&self) -> bool {
+        self.unlisted().is_empty()
+    }
+
+    fn unlisted(&self) -> MutexGuard<'_, HashSet<Within>> {
+        self.unlisted.lock().expect("no code panics while it holds the lists")
     }
 
     /// Remembers a labelled Secret.

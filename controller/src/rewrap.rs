@@ -64,6 +64,11 @@ impl Rewraps {
         Self { client, reconciler, queue: Queue::default(), requests: Mutex::default() }
     }
 
+    /// A list or watch of requests failed.
+    pub fn failed(&self, error: ApiError) {
+        self.reconciler.metrics.api_error(error);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Request>> {
         self.requests.lock().expect("no code panics while it holds the requests")
     }

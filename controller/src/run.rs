@@ -1,6 +1,7 @@
 //! Start and end of the process: log, client, watches, workers, signals.
 
 use std::error::Error;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::audit::Trail;
 use crate::audit::verify::{Verify, Whole};
 use crate::backoff::Backoff;
+use crate::client::Clients;
 use crate::http::{Endpoint, Shown};
 use crate::installation::Installation;
 use crate::lease::{Election, Leadership};
@@ -60,9 +62,9 @@ pub fn main(options: &Options) -> ExitCode {
 /// The answer is for people and scripts alike: one line, and an exit code.
 fn verified(verify: &Verify) -> ExitCode {
     let (line, code) = match verify.run() {
-        Ok(Whole { lines, chains }) => {
-            let end = if verify.until.is_some() { "" } else { "; whether lines are missing at the end only --until can tell" };
-            (format!("whole: {lines} lines in {chains} chains{end}\n"), ExitCode::SUCCESS)
+        Ok(Whole { lines, chains, end }) => {
+            let open = if verify.until.is_some() { "" } else { "; whether lines are missing at the end only --until can tell" };
+            (format!("whole: {lines} lines in {chains} chains, up to {end}{open}\n"), ExitCode::SUCCESS)
         }
         Err(error) => (format!("error: {error}\n"), ExitCode::FAILURE),
     };
@@ -88,7 +90,11 @@ fn log(options: &Options) {
     }
 }
 
-async fn run(options: &Options, (client, lease_client): (Client, Client), leadership: Arc<Leadership>) -> Result<(), Failure> {
+async fn run(
+    options: &Options,
+    Clients { work: client, start, lease }: Clients,
+    leadership: Arc<Leadership>,
+) -> Result<(), Failure> {
     let listener = TcpListener::bind(options.http_address)
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}; choose another with --http-address", options.http_address))?;
@@ -97,10 +103,14 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
     let mut tasks = JoinSet::new();
     let endpoint = Arc::new(Endpoint::default());
     tasks.spawn(endpoint.clone().serve(listener));
-    let installation = Installation::new(lease_client.clone(), &options.namespace, options.watched());
+    let installation = Installation::new(start.clone(), &options.namespace, options.watched());
     // By itself, whatever else waits for what is missing.
     tokio::spawn(installation.complete());
-    let trail = open_trail(options, &lease_client).await?;
+    let mut stop = pin!(stop_signal());
+    let trail = tokio::select! {
+        () = &mut stop => return Ok(()),
+        trail = open_trail(options, &start) => trail?,
+    };
 
     let reporter = Reporter { controller: "bulla-controller".to_owned(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
@@ -125,12 +135,13 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
     let mut lists = Vec::new();
     for within in options.watched() {
         let [sealed, secrets] = std::array::from_fn(|_| Arc::new(Notify::new()));
+        reconciler.will_list(within.clone());
         tasks.spawn(watch::sealed_secrets(client.clone(), within.clone(), reconciler.clone(), sealed.clone()));
         tasks.spawn(watch::secrets(client.clone(), within.clone(), reconciler.clone(), secrets.clone()));
         tasks.spawn(watch::rewrap_requests(client.clone(), within, rewraps.clone()));
         lists.extend([sealed, secrets]);
     }
-    let election = Arc::new(Election::new(lease_client, &options.namespace, options.lease_duration, leadership, trail.clone()));
+    let election = Arc::new(Election::new(lease, &options.namespace, options.lease_duration, leadership, trail.clone()));
     tasks.spawn({
         let (election, listed, elected) = (election.clone(), listed.clone(), elected.clone());
         async move {
@@ -176,11 +187,12 @@ async fn run(options: &Options, (client, lease_client): (Client, Client), leader
         workers.join_next().await
     };
     let ended = tokio::select! {
-        () = stop_signal() => Ok(()),
+        () = stop => Ok(()),
         Some(ended) = tasks.join_next() => Err(task_ended(&ended)),
         Some(ended) = work => Err(task_ended(&ended)),
         () = audit_failed(trail.as_deref()) => Err("what cannot be recorded must not happen".into()),
     };
+    tasks.shutdown().await;
     // Whoever stands by need not wait for the lease to run out.
     election.release().await;
     ended
@@ -212,6 +224,7 @@ async fn audit_failed(trail: Option<&Trail>) {
     }
 }
 
+/// From its first poll on, so that the first process of a container hears it as well.
 async fn stop_signal() {
     let mut terminate = signal(SignalKind::terminate()).expect("the runtime has a signal driver");
     let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime has a signal driver");

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use crate::api::ApiError;
-use crate::backoff::patient;
+use crate::backoff::{patient, watch_backoff};
 use crate::index::{Key, SealedHead, Slim};
 use crate::queue::Lane;
 use crate::reconcile::Reconciler;
@@ -49,9 +49,13 @@ pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reco
             for key in &gone {
                 reconciler.lost_sealed(key);
             }
+            reconciler.saw_list(&within);
             listed.notify_one();
         }
-        Seen::Refused => absent(&within, &listed),
+        Seen::Failed(error) => {
+            reconciler.metrics.api_error(error);
+            refused(error, &within, &listed);
+        }
     })
     .await;
 }
@@ -71,7 +75,10 @@ pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>
             }
             listed.notify_one();
         }
-        Seen::Refused => absent(&within, &listed),
+        Seen::Failed(error) => {
+            reconciler.metrics.api_error(error);
+            refused(error, &within, &listed);
+        }
     })
     .await;
 }
@@ -119,7 +126,7 @@ pub async fn rewrap_requests(client: Client, within: Within, rewraps: Arc<Rewrap
                 rewraps.lost(&key);
             }
         }
-        Seen::Refused => {}
+        Seen::Failed(error) => rewraps.failed(error),
     })
     .await;
 }
@@ -131,9 +138,9 @@ fn missing<'a>(known: impl Iterator<Item = &'a Key>, present: &HashSet<Key>, wit
 }
 
 /// One namespace of several that is gone, or no longer ours, does not stop the others. What it has is then not known to be missing: before
-/// anything is opened or written the Secret is read.
-fn absent(within: &Within, listed: &Notify) {
-    if within.is_some() {
+/// anything is opened or written the Secret is read, and [`Reconciler::sees_all`] keeps the usage of keys from falling.
+fn refused(error: ApiError, within: &Within, listed: &Notify) {
+    if error == ApiError::Forbidden && within.is_some() {
         listed.notify_one();
     }
 }
@@ -143,42 +150,60 @@ enum Seen<K> {
     Gone(Key),
     /// A list is complete: what is not in it is gone.
     Listed(HashSet<Key>),
-    /// It may not be seen.
-    Refused,
+    /// A list or watch failed.
+    Failed(ApiError),
 }
 
-/// Follows a kind of object for ever. A list comes as a stream, one object at a time, from an API server that does that (it is the default
-/// from Kubernetes 1.34 on), else in small pages.
+/// Follows a kind of object for ever. A list comes as a stream, one object at a time, or in small pages; one that fails the one way is asked
+/// for the other way next. An API server may not stream (422), say so in the stream only, or never end it; and a list in pages takes longer.
 async fn follow<K>(api: Api<K>, config: Config, what: &str, mut tell: impl FnMut(Seen<K>))
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let (streamed, paged) = (config.clone().streaming_lists(), config.page_size(PAGE));
-    let mut events = patient(watcher(api.clone(), streamed)).boxed();
-    let mut present = HashSet::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Init) => present.clear(),
-            Ok(watcher::Event::InitApply(object)) => {
-                present.insert(Key::of(object.meta()));
-                tell(Seen::Is(object, Lane::Backlog));
-            }
-            Ok(watcher::Event::InitDone) => tell(Seen::Listed(std::mem::take(&mut present))),
-            Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
-            Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
-            Err(error) => match category(&error) {
-                ApiError::Invalid => {
-                    debug!(what, "the API server does not stream lists");
-                    events = patient(watcher(api.clone(), paged.clone())).boxed();
+    let mut streams = true;
+    let mut backoff = watch_backoff();
+    loop {
+        let mut events = patient(watcher(api.clone(), if streams { streamed.clone() } else { paged.clone() })).boxed();
+        // The list that has begun, until it is complete.
+        let mut present = None;
+        let failed = loop {
+            match events.next().await.expect("a watcher never ends") {
+                // The stream of another one has ended before its time.
+                Ok(watcher::Event::Init) if present.is_some() => break ApiError::Transport,
+                Ok(watcher::Event::Init) => present = Some(HashSet::new()),
+                Ok(watcher::Event::InitApply(object)) => {
+                    present.get_or_insert_default().insert(Key::of(object.meta()));
+                    tell(Seen::Is(object, Lane::Backlog));
                 }
-                error => {
-                    warn!(what, %error, "watch interrupted, will be resumed");
-                    if error == ApiError::Forbidden {
-                        tell(Seen::Refused);
+                Ok(watcher::Event::InitDone) => {
+                    backoff.reset();
+                    tell(Seen::Listed(present.take().unwrap_or_default()));
+                }
+                Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
+                Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
+                Err(error) => match category(&error) {
+                    error @ (ApiError::Forbidden | ApiError::NotFound) => {
+                        warn!(what, %error, "watch refused, will be asked for again");
+                        present = None;
+                        tell(Seen::Failed(error));
                     }
-                }
-            },
+                    error if present.is_some() || error == ApiError::Invalid => break error,
+                    error => {
+                        warn!(what, %error, "watch interrupted, will be resumed");
+                        tell(Seen::Failed(error));
+                    }
+                },
+            }
+        };
+        if streams && failed == ApiError::Invalid {
+            debug!(what, "the API server does not stream lists");
+        } else {
+            warn!(what, error = %failed, streams, "list interrupted, will be asked for again");
+            tell(Seen::Failed(failed));
+            tokio::time::sleep(backoff.pause()).await;
         }
+        streams = !streams;
     }
 }
 
@@ -188,5 +213,73 @@ fn category(error: &watcher::Error) -> ApiError {
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => ApiError::from(error),
         _ => ApiError::Transport,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::client::Body;
+    use tower::BoxError;
+
+    use super::*;
+
+    const ONE: &str = r#"{"metadata":{"name":"a","namespace":"shop","resourceVersion":"1"}}"#;
+    const BOOKMARK: &str = r#"{"type":"BOOKMARK","object":{"kind":"Secret","apiVersion":"v1","metadata":{"resourceVersion":"2","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+
+    /// Which lists are asked for, by an API server that answers a streamed one in this way and knows one Secret, until a list is complete.
+    async fn lists(code: u16, stream: String) -> Vec<&'static str> {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let server = tower::service_fn({
+            let asked = asked.clone();
+            move |request: Request<Body>| {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                let (code, text) = if query.contains("sendInitialEvents") {
+                    asked.lock().unwrap().push("stream");
+                    (code, stream.clone())
+                } else if query.contains("watch=") {
+                    (200, String::new())
+                } else {
+                    asked.lock().unwrap().push("pages");
+                    let list = r#"{"kind":"SecretList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":["#;
+                    (200, format!("{list}{ONE}]}}"))
+                };
+                async move { Ok::<_, BoxError>(Response::builder().status(code).body(Body::from(text.into_bytes())).unwrap()) }
+            }
+        });
+        let secrets: Api<Slim<Secret>> = Api::all(Client::new(server, "default"));
+        let listed = Notify::new();
+        let following = follow(secrets, Config::default(), "Secrets", |event| {
+            if let Seen::Listed(present) = event {
+                assert_eq!(present, [Key { namespace: "shop".to_owned(), name: "a".to_owned() }].into());
+                listed.notify_one();
+            }
+        });
+        tokio::select! {
+            () = following => {}
+            () = listed.notified() => {}
+        }
+        asked.lock().unwrap().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_fails_as_a_stream_comes_in_pages() {
+        let added = format!(r#"{{"type":"ADDED","object":{}}}"#, ONE.replacen('{', r#"{"kind":"Secret","apiVersion":"v1","#, 1));
+        let error = r#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","code":500,"reason":"InternalError","message":"no"}}"#;
+        let invalid = r#"{"kind":"Status","status":"Failure","code":422,"reason":"Invalid","message":"no"}"#;
+        assert_eq!(lists(200, format!("{added}\n{BOOKMARK}\n")).await, ["stream"]);
+        // The end of a stream shows when the next one begins.
+        for (what, code, stream, streams) in [
+            ("not streamed", 422, invalid.to_owned(), 1),
+            ("an error in the stream", 200, format!("{added}\n{error}\n"), 1),
+            ("an end without a bookmark", 200, format!("{added}\n"), 2),
+            ("an end at once", 200, String::new(), 2),
+        ] {
+            let asked = lists(code, stream).await;
+            assert_eq!((asked.len(), asked.last()), (streams + 1, Some(&"pages")), "{what}: {asked:?}");
+        }
     }
 }

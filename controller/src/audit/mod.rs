@@ -22,6 +22,9 @@ pub use self::chain::{AuditKey, Checkpoint};
 use self::chain::{Mac, hex, sealed};
 use crate::options::AuditLog;
 
+/// Bytes of names and errors in a line.
+const NAMED: usize = 4096;
+
 /// What is recorded.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
@@ -41,6 +44,9 @@ pub enum Event<'a> {
         object: Object<'a>,
         /// With which keys.
         items: Vec<Item<'a>>,
+        /// How many items are not named.
+        #[serde(skip_serializing_if = "is_zero")]
+        more: usize,
     },
     /// Some value of an object was refused, so its Secret is not written.
     #[serde(rename_all = "camelCase")]
@@ -51,6 +57,9 @@ pub enum Event<'a> {
         reason: &'a str,
         /// Item by item.
         items: Vec<Item<'a>>,
+        /// How many items are not named.
+        #[serde(skip_serializing_if = "is_zero")]
+        more: usize,
     },
     /// A sealing key was made, stored or published.
     #[serde(rename_all = "camelCase")]
@@ -72,6 +81,25 @@ pub enum Event<'a> {
         /// Of how many.
         all: usize,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// As many items as a line names, and how many are left: whoever writes an object over and over must not wash the trail away.
+#[must_use]
+pub fn first(mut items: Vec<Item<'_>>) -> (Vec<Item<'_>>, usize) {
+    let mut length = 0;
+    let named = items.iter().take_while(|item| {
+        length += item.name.len() + item.error.as_ref().map_or(0, String::len);
+        length <= NAMED
+    });
+    let named = named.count();
+    let more = items.len() - named;
+    items.truncate(named);
+    (items, more)
 }
 
 /// Which `SealedSecret`, as it was then.
@@ -205,8 +233,8 @@ fn append(path: &Path) -> io::Result<File> {
     let length = Some(file.metadata()?).filter(Metadata::is_file).map_or(0, |metadata| metadata.len());
     if let Some(at) = length.checked_sub(1) {
         let mut last = [0];
-        File::open(path)?.read_exact_at(&mut last, at)?;
-        if last != *b"\n" {
+        // Whoever may only write it cannot know.
+        if File::open(path).and_then(|file| file.read_exact_at(&mut last, at)).is_ok() && last != *b"\n" {
             file.write_all(b"\n")?;
         }
     }

@@ -1,9 +1,9 @@
 //! `bulla-controller audit verify`: finds lines of an audit trail that were removed, changed, moved or cut off at the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -24,7 +24,7 @@ pub struct Verify {
     /// File with the audit key: data.key of the Secret bulla-audit-key
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// Checkpoint that earlier lines, kept elsewhere, end with [default: the trail begins with the first chain there ever was]
+    /// Checkpoint that earlier lines, kept elsewhere, end with, as a run over those says [default: the trail begins with the first chain there ever was]
     #[arg(long, value_name = "CHECKPOINT")]
     pub after: Option<Checkpoint>,
     /// Checkpoint that must be reached: the Lease's annotation bulla.dev/audit-checkpoint [default: the end is not checked]
@@ -83,7 +83,7 @@ pub enum Problem {
         /// Of which chain.
         chain: String,
         /// How many lines of it came before.
-        before: usize,
+        before: u64,
         /// Its own.
         found: u64,
     },
@@ -98,12 +98,14 @@ pub enum Problem {
 }
 
 /// What was found whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whole {
     /// Lines.
     pub lines: u64,
     /// Chains.
     pub chains: usize,
+    /// The last line: what later lines, kept elsewhere, come after.
+    pub end: Checkpoint,
 }
 
 #[derive(Deserialize)]
@@ -113,9 +115,46 @@ struct Head {
     after: Option<String>,
 }
 
-/// The codes of all lines so far, by chain: the last continues a chain, and any may be what another chain or the Lease names.
+/// A chain as far as it was read.
+struct Chain {
+    /// Number and code of the line before the first one that is here.
+    before: (u64, Mac),
+    /// The codes of its lines.
+    codes: Vec<Mac>,
+    /// None if that is elsewhere.
+    begins: Option<Beginning>,
+}
+
+/// The first line of a chain.
+struct Beginning {
+    path: PathBuf,
+    line: u64,
+    /// What it says it goes on after.
+    after: Option<Checkpoint>,
+    /// Whether that came before.
+    follows: bool,
+}
+
+impl Chain {
+    /// The number of the next line.
+    fn next(&self) -> u64 {
+        self.before.0 + self.codes.len() as u64
+    }
+
+    fn last(&self) -> Mac {
+        self.codes.last().copied().unwrap_or(self.before.1)
+    }
+}
+
+/// All chains; any line of one may be what another or the Lease names.
 #[derive(Default)]
-struct Chains(HashMap<String, Vec<Mac>>);
+struct Chains {
+    by_name: HashMap<String, Chain>,
+    /// Their names, in the order in which they begin.
+    order: Vec<String>,
+    /// The last line of all.
+    end: Option<Checkpoint>,
+}
 
 impl Verify {
     /// Reads the whole trail.
@@ -125,7 +164,7 @@ impl Verify {
         let limited = read(&self.key)?.take(4096).read_to_end(&mut text);
         limited.map_err(|source| VerifyError::Read { path: self.key.clone(), source })?;
         let key = AuditKey::parse(&text).ok_or_else(|| VerifyError::Key(self.key.clone()))?;
-        let (mut chains, mut whole) = (Chains::default(), Whole::default());
+        let (mut chains, mut lines) = (Chains::default(), 0);
         for path in &self.files {
             let mut reader = BufReader::new(read(path)?);
             for number in 1.. {
@@ -135,56 +174,75 @@ impl Verify {
                     break;
                 }
                 let failed = |problem| VerifyError::Line { path: path.clone(), line: number, problem };
-                whole.lines += u64::from(chains.take(&line, &key, self.after.as_ref()).map_err(failed)?);
+                lines += u64::from(chains.take(&line, &key, self.after.as_ref(), (path, number)).map_err(failed)?);
             }
         }
-        whole.chains = chains.0.len();
-        if whole.lines == 0 {
-            return Err(VerifyError::Nothing);
-        }
+        let end = chains.end.clone().ok_or(VerifyError::Nothing)?;
+        chains.hang_together(self.after.as_ref(), self.until.as_ref())?;
         match &self.until {
             Some(until) if !chains.has(until) => Err(VerifyError::CutOff(until.to_string())),
-            _ => Ok(whole),
+            _ => Ok(Whole { lines, chains: chains.order.len(), end }),
         }
     }
 }
 
 impl Chains {
-    /// Takes a line; whether it is one of a trail.
-    fn take(&mut self, line: &[u8], key: &AuditKey, after: Option<&Checkpoint>) -> Result<bool, Problem> {
+    /// Takes a line that stands at `place`; whether it is one of a trail.
+    fn take(&mut self, line: &[u8], key: &AuditKey, after: Option<&Checkpoint>, place: (&Path, u64)) -> Result<bool, Problem> {
         let Some(line) = str::from_utf8(line).ok().map(str::trim_end).filter(|line| line.starts_with("{\"chain\":\"")) else {
             return Ok(false);
         };
         let (body, mac) = unsealed(line).ok_or(Problem::Unreadable)?;
         let head: Head = serde_json::from_str(&body).map_err(|_| Problem::Unreadable)?;
-        let codes = self.0.get(&head.chain).map_or(&[][..], Vec::as_slice);
-        if usize::try_from(head.seq) != Ok(codes.len()) {
-            return Err(Problem::Gap { chain: head.chain, before: codes.len(), found: head.seq });
+        let named: Option<Checkpoint> = head.after.map(|named| named.parse().map_err(|_| Problem::Unreadable)).transpose()?;
+        let follows = named.as_ref().is_some_and(|named| self.has(named) || after == Some(named));
+        let chain = self.by_name.entry(head.chain.clone()).or_insert_with(|| {
+            self.order.push(head.chain.clone());
+            match after.filter(|after| after.chain == head.chain && after.seq + 1 == head.seq) {
+                Some(after) => Chain { before: (head.seq, after.mac), codes: Vec::new(), begins: None },
+                None => Chain {
+                    before: (0, [0; 32]),
+                    codes: Vec::new(),
+                    begins: Some(Beginning { path: place.0.to_owned(), line: place.1, after: named, follows }),
+                },
+            }
+        });
+        if head.seq != chain.next() {
+            return Err(Problem::Gap { before: chain.next(), chain: head.chain, found: head.seq });
         }
-        if key.mac(codes.last().unwrap_or(&[0; 32]), body.as_bytes()) != mac {
+        if key.mac(&chain.last(), body.as_bytes()) != mac {
             return Err(Problem::Changed);
         }
-        if head.seq == 0 {
-            self.may_begin(head.after.as_deref(), after)?;
-        }
-        self.0.entry(head.chain).or_default().push(mac);
+        chain.codes.push(mac);
+        self.end = Some(Checkpoint { chain: head.chain, seq: head.seq, mac });
         Ok(true)
     }
 
-    fn may_begin(&self, named: Option<&str>, after: Option<&Checkpoint>) -> Result<(), Problem> {
-        let Some(named) = named else {
-            return if self.0.is_empty() { Ok(()) } else { Err(Problem::Anew) };
-        };
-        let checkpoint: Checkpoint = named.parse().map_err(|_| Problem::Unreadable)?;
-        if self.has(&checkpoint) || after == Some(&checkpoint) {
-            return Ok(());
+    /// Whether each chain goes on after one that is there. One of a single line that nothing names is of a replica that did not get the
+    /// Lease: it did nothing, and nothing goes on after it.
+    fn hang_together(&self, after: Option<&Checkpoint>, until: Option<&Checkpoint>) -> Result<(), VerifyError> {
+        let begins = |name: &String| self.by_name[name].begins.as_ref();
+        let named = self.order.iter().filter_map(|name| begins(name)?.after.as_ref());
+        let named: HashSet<&String> = named.chain(until).map(|at| &at.chain).collect();
+        let counts = |name: &&String| named.contains(name) || self.by_name[*name].codes.len() > 1;
+        for (index, name) in self.order.iter().filter(counts).enumerate() {
+            let Some(Beginning { path, line, after: named, follows }) = begins(name) else { continue };
+            let problem = match named {
+                Some(_) if *follows => continue,
+                Some(named) => Problem::NotAfter(named.to_string()),
+                None if index == 0 && after.is_none() => continue,
+                None => Problem::Anew,
+            };
+            return Err(VerifyError::Line { path: path.clone(), line: *line, problem });
         }
-        Err(Problem::NotAfter(named.to_owned()))
+        Ok(())
     }
 
     fn has(&self, checkpoint: &Checkpoint) -> bool {
-        let codes = self.0.get(&checkpoint.chain);
-        let code = usize::try_from(checkpoint.seq).ok().and_then(|seq| codes?.get(seq));
+        let code = self.by_name.get(&checkpoint.chain).and_then(|chain| {
+            let at = checkpoint.seq.checked_sub(chain.before.0)?;
+            chain.codes.get(usize::try_from(at).ok()?)
+        });
         code == Some(&checkpoint.mac)
     }
 }
@@ -218,9 +276,10 @@ mod tests {
         (folder, Verify { key, after: None, until: after, files: vec![log] })
     }
 
-    fn with(verify: &Verify, lines: &[String]) -> Result<Whole, String> {
+    /// How many lines and chains are whole.
+    fn with(verify: &Verify, lines: &[String]) -> Result<(u64, usize), String> {
         fs::write(&verify.files[0], lines.concat()).unwrap();
-        verify.run().map_err(|error| error.to_string())
+        verify.run().map(|whole| (whole.lines, whole.chains)).map_err(|error| error.to_string())
     }
 
     fn lines(verify: &Verify) -> Vec<String> {
@@ -231,11 +290,11 @@ mod tests {
     fn whole_alone_and_among_other_lines() {
         let (_folder, verify) = trail();
         let good = lines(&verify);
-        assert_eq!(with(&verify, &good), Ok(Whole { lines: 8, chains: 2 }));
+        assert_eq!(with(&verify, &good), Ok((8, 2)));
         let mut mixed = good.clone();
         mixed.insert(3, "INFO Secret created\n".to_owned());
         mixed.insert(0, "{\"level\":\"INFO\"}\n".to_owned());
-        assert_eq!(with(&verify, &mixed), Ok(Whole { lines: 8, chains: 2 }));
+        assert_eq!(with(&verify, &mixed), Ok((8, 2)));
     }
 
     #[test]
@@ -246,8 +305,42 @@ mod tests {
         assert!(error.contains("earlier lines are missing"), "{error}");
         let body: serde_json::Value = serde_json::from_str(&good[4]).unwrap();
         verify.after = Some(body["after"].as_str().unwrap().parse().unwrap());
-        assert_eq!(with(&verify, &good[4..]), Ok(Whole { lines: 4, chains: 1 }));
+        assert_eq!(with(&verify, &good[4..]), Ok((4, 1)));
         assert!(with(&verify, &[]).unwrap_err().starts_with("no line"));
+    }
+
+    #[test]
+    fn cut_within_a_chain() {
+        let (_folder, mut verify) = trail();
+        let good = lines(&verify);
+        for cut in 1..8 {
+            verify.until = None;
+            verify.after = None;
+            assert!(with(&verify, &good[cut..]).is_err());
+            with(&verify, &good[..cut]).unwrap();
+            verify.after = Some(verify.run().unwrap().end);
+            assert_eq!(with(&verify, &good[cut..]).unwrap().0, 8 - cut as u64, "{cut}");
+            if cut < 7 {
+                assert!(with(&verify, &good[cut + 1..]).is_err(), "one line less");
+            }
+        }
+    }
+
+    #[test]
+    fn replicas_that_did_not_get_the_lease() {
+        let (_folder, verify) = trail();
+        let good = lines(&verify);
+        let key = || AuditKey::parse(&fs::read(&verify.key).unwrap()).unwrap();
+        let late = verify.files[0].with_extension("late");
+        for _ in 0..2 {
+            let trail = Trail::open(&AuditLog::File(late.clone()), key()).unwrap().unwrap();
+            trail.begin("late", None).unwrap();
+        }
+        let late: Vec<String> = fs::read_to_string(late).unwrap().split_inclusive('\n').map(str::to_owned).collect();
+        for at in 0..=8 {
+            let mixed = [&good[..at], &late[..], &good[at..]].concat();
+            assert_eq!(with(&verify, &mixed), Ok((10, 4)), "{at}");
+        }
     }
 
     #[test]

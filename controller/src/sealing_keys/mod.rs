@@ -284,6 +284,8 @@ impl SealingKeys {
         known.unsettled = unsettled;
         // Whoever keeps an object from being dealt with must not keep everybody's keys from being retired.
         usage.settled |= unsettled.is_some_and(|since| since.elapsed() > PATIENCE);
+        // What is in a namespace that was never listed, nobody knows.
+        usage.settled &= reconciler.sees_all();
         let api: Api<SealingKey> = Api::all(self.client.clone());
         for key in self.sealing_keys().await? {
             let Some(status) = &key.status else { continue };

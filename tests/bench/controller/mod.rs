@@ -111,6 +111,14 @@ async fn restart(table: &mut Table, cluster: &Cluster, size: usize) {
     table.add("the same, values opened", Unit::Count, opened, None, Goal::Own(0.0));
     let memory = usage::resident(controller.id());
     table.add("the same, resident memory", Unit::Memory, memory, None, Goal::Own(60.0 * MIB));
+
+    let standby = cluster.replica(&[]).await;
+    eventually("it stands by", || async { (standby.get("/readyz")?.0 == 200).then_some(()) }).await;
+    controller.kill();
+    let start = Instant::now();
+    eventually("it leads", || async { (standby.metric("bulla_leader") == Some(1.0)).then_some(()) }).await;
+    let took = start.elapsed().as_secs_f64() * 1e6;
+    table.add("takeover after the end of the leader by SIGKILL, lease of 15 s", Unit::Time, took, None, Goal::Own(17e6));
 }
 
 /// Objects as large as they get.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use kube::client::{Body, ClientBuilder};
-use kube::config::KubeConfigOptions;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
@@ -40,6 +40,10 @@ pub struct Clients {
 
 /// The clients that `options` lead to.
 pub async fn clients(options: &Options, leadership: Arc<Leadership>) -> Result<Clients, Box<dyn Error + Send + Sync>> {
+    // NOTE: its own words quote the lines around, where a token may stand.
+    if let Err(KubeconfigError::Parse(_)) = Kubeconfig::read() {
+        return Err("the kubeconfig cannot be parsed, and its words are not shown, since they may be a token".into());
+    }
     let mut config = match &options.context {
         Some(_) => Config::from_kubeconfig(&KubeConfigOptions { context: options.context.clone(), ..Default::default() }).await?,
         None => Config::infer().await?,

@@ -74,7 +74,7 @@ impl From<Stop> for Outcome {
             Stop::ConsentRemoved => Self::Blocked(Reason::new(
                 CONSENT_REMOVED,
                 "the label bulla.dev/secret of the Secret no longer lets this SealedSecret write it: its data stays as it is; set the \
-                 label again, or delete this SealedSecret",
+                 label again, or delete this SealedSecret with --cascade=orphan, without which the Secret goes too",
             )),
             Stop::NoTarget => Self::Stalled(Reason::new(
                 NO_TARGET,

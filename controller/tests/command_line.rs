@@ -77,6 +77,17 @@ fn one_line_and_exit_code_2() {
 }
 
 #[test]
+fn a_broken_kubeconfig_shows_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    std::fs::write(&path, "users:\n- name: a\n  user:\n    token: s3cr3t-token\n   x: [\n").unwrap();
+    let output = run(&[], &[("KUBECONFIG", path.to_str().unwrap())]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the kubeconfig cannot be parsed") && !said.contains("s3cr3t"), "{said}");
+}
+
+#[test]
 fn help_and_version_are_no_refusals() {
     for args in [["--help"].as_slice(), &["--version"], &["audit", "--help"]] {
         let output = run(args, &[]);

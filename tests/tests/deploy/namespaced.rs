@@ -72,7 +72,9 @@ fn one_line_adds_a_namespace() {
     let add = |names: &[&str]| Command::new(overlay.join("add")).args(names).output().unwrap();
     assert!(add(&["shop", "pay", "default"]).status.success());
     assert!(add(&["shop"]).status.success());
-    assert_eq!(add(&["Shop"]).status.code(), Some(2));
+    for refused in ["Shop", "bulla-system"] {
+        assert_eq!(add(&[refused]).status.code(), Some(2), "{refused}");
+    }
 
     let manifests = Manifests::kustomize(overlay.to_str().unwrap());
     assert_eq!(manifests.flags()[1..], ["--watch-namespace=default", "--watch-namespace=shop", "--watch-namespace=pay"]);

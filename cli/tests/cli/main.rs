@@ -30,6 +30,7 @@ mod newcomer;
 mod output;
 mod properties;
 mod recipients;
+mod replaced;
 mod rewrap;
 mod seal;
 mod seal_again;

@@ -174,6 +174,23 @@ fn the_same_item_is_a_conflict_that_can_be_read() {
 }
 
 #[test]
+fn items_that_both_added_are_outside_of_a_conflict() {
+    let world = world();
+    let change = |side: &'static str, new: &'static str| {
+        move |world: &World| {
+            set(world, "d", side);
+            set(world, new, side);
+        }
+    };
+    let output = merge(&world, change("theirs", "x"), change("ours", "y"));
+    assert_eq!(output.status.code(), Some(1));
+    let merged = world.read("db.yaml");
+    let hunk = merged.split("<<<<<<<").nth(1).unwrap().split(">>>>>>>").next().unwrap();
+    assert_eq!(hunk.matches(": YWdl").count(), 2, "{merged}");
+    assert_eq!((merged.matches(" x: ").count(), merged.matches(" \"y\": ").count()), (1, 1), "{merged}");
+}
+
+#[test]
 fn a_new_value_counts_more_than_a_rewrap() {
     let world = world();
     let output = merge(

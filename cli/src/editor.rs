@@ -3,6 +3,7 @@
 //!
 //! What the editor itself keeps elsewhere (a history, an undo file) is its own matter.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::{fs, io};
@@ -15,13 +16,22 @@ use signal_hook::consts::{SIGINT, SIGQUIT};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, note};
 use crate::files::{self, Access, Input};
 #[cfg(unix)]
 use crate::signals::ending;
 
 /// The longest text that comes back.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many useless texts a script may give back: one that changes them without heeding the reason would go on for ever.
+const UNATTENDED: usize = 8;
+
+/// How many useless texts the editor may give back. At a terminal an interrupt ends it.
+#[must_use]
+pub fn patience() -> usize {
+    if io::stdin().is_terminal() { usize::MAX } else { UNATTENDED }
+}
 
 /// A text on its way through the editor. Its folder goes away with it.
 pub struct Draft {
@@ -54,28 +64,47 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Starts the editor and gives the text as it is when the editor has ended well.
+    /// Starts the editor and gives the text as it is when the editor has ended well. What is no text goes back to the editor as it is: it was
+    /// typed all the same. Whoever leaves it so gives up.
     pub fn edit(&mut self) -> Result<Zeroizing<String>, Error> {
+        let mut useless = None;
+        let mut rounds = patience();
+        loop {
+            self.start()?;
+            let bytes = Input::File(self.path.clone()).read("the text");
+            let error = match &bytes {
+                Ok(bytes) if bytes.len() > MAX_BYTES => no_text(format!("it is larger than {} MiB", MAX_BYTES / 1024 / 1024)),
+                Ok(bytes) => match str::from_utf8(bytes) {
+                    Ok(text) => return Ok(Zeroizing::new(text.to_owned())),
+                    Err(error) => no_text(format!("it is not UTF-8 from byte {} on", error.valid_up_to() + 1)),
+                },
+                Err(error) => error.clone(),
+            };
+            let bytes = bytes.ok();
+            rounds -= 1;
+            if rounds == 0 || useless.as_ref() == Some(&bytes) {
+                return Err(error);
+            }
+            note(format!("error: {}; the editor has it again, and leaving it so gives up", error.one_line()));
+            useless = Some(bytes);
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Error> {
         let [program, args @ ..] = self.editor.as_slice() else { return Err(no_editor()) };
         let mut command = Command::new(program);
         command.args(args).arg(&self.path);
-        let failed = |cause: String| {
-            Error::new(Kind::Usage, format!("the editor {program} did not end well"))
-                .cause(cause)
-                .hint("nothing was written; $VISUAL or $EDITOR names another editor")
-        };
         let status = self.watch.wait(command).map_err(|error| {
             Error::new(Kind::Usage, format!("cannot start the editor {program}"))
                 .cause(error)
                 .hint("$VISUAL or $EDITOR names the editor")
         })?;
-        if !status.success() {
-            return Err(failed(ended(status)));
+        if status.success() {
+            return Ok(());
         }
-        let bytes = Input::File(self.path.clone()).read("the text")?;
-        let text = str::from_utf8(&bytes).ok().filter(|text| text.len() <= MAX_BYTES);
-        text.map(|text| Zeroizing::new(text.to_owned()))
-            .ok_or_else(|| failed("what it wrote is not UTF-8, or too long".to_owned()))
+        Err(Error::new(Kind::Usage, format!("the editor {program} did not end well"))
+            .cause(ended(status))
+            .hint("nothing was written; $VISUAL or $EDITOR names another editor"))
     }
 
     /// Puts another text in the place of the last one.
@@ -95,6 +124,10 @@ fn no_editor() -> Error {
     Error::new(Kind::Usage, "no editor is named")
         .cause("neither $VISUAL nor $EDITOR is set")
         .hint("set one, such as EDITOR=vi; bulla set changes an item without an editor")
+}
+
+fn no_text(cause: String) -> Error {
+    Error::new(Kind::Usage, "cannot use the edited text").cause(cause).hint("save it as UTF-8; other bytes are written !!binary")
 }
 
 /// A folder in memory, else the one for temporary files.

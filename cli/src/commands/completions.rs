@@ -1,15 +1,17 @@
 //! `bulla completions`: the script that a shell sources, and what it asks for from then on: names of items, objects, targets and rules.
 //!
 //! The script runs `bulla` with the words so far, and [`answer`] prints how the last one may go on. Names are read from the files at hand:
-//! nothing is opened and no cluster is asked.
+//! nothing is opened and no cluster is asked. Some shells put a candidate on the command line unquoted, so one with a character that a shell
+//! may act on is left out: a name in a repository is anybody's.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use clap_complete::engine::{PathCompleter, ValueCompleter as _};
 use clap_complete::env::Shells;
-use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter, CompleteEnv, CompletionCandidate};
 
 use crate::check::rule;
 use crate::config::Config;
@@ -47,11 +49,34 @@ pub fn answer(args: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let here = std::env::current_dir().ok();
-    match CompleteEnv::with_factory(super::Cli::command).var(VARIABLE).try_complete(args.iter().cloned(), here.as_deref()) {
+    match CompleteEnv::with_factory(command).var(VARIABLE).try_complete(args.iter().cloned(), here.as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(ExitCode::SUCCESS),
         Err(_) => Some(ExitCode::FAILURE),
     }
+}
+
+/// Our own command line, with paths that a shell takes as they are. For others bash falls back on its own completion, which quotes.
+fn command() -> clap::Command {
+    fn plain_paths(command: clap::Command) -> clap::Command {
+        let arg = |arg: clap::Arg| {
+            let is_path = arg.get_value_hint() == clap::ValueHint::AnyPath;
+            if is_path { arg.add(ArgValueCompleter::new(paths)) } else { arg }
+        };
+        command.mut_args(arg).mut_subcommands(plain_paths)
+    }
+    plain_paths(super::Cli::command())
+}
+
+fn paths(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut paths = PathCompleter::any().complete(current);
+    paths.retain(|path| path.get_value().to_str().is_some_and(is_plain));
+    paths
+}
+
+/// Whether no shell sees more in it than a word.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/=@:+".contains(&byte))
 }
 
 /// Items of the sealed file that is named.
@@ -107,11 +132,11 @@ fn sealed(path: &Path) -> Option<SealedFile> {
     SealedFile::read(path).ok().flatten()
 }
 
-/// Each name once, in the order in which they come.
+/// Each name that a shell takes as it is, once, in the order in which they come.
 fn once(names: impl Iterator<Item = String>) -> Vec<CompletionCandidate> {
     let mut all: Vec<String> = Vec::new();
     for name in names {
-        if !all.contains(&name) {
+        if is_plain(&name) && !all.contains(&name) {
             all.push(name);
         }
     }

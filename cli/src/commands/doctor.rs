@@ -136,11 +136,12 @@ fn repository(report: &mut Report) -> Result<(), Error> {
         return Ok(());
     };
     let root = PathBuf::from(root);
-    let (path, checks) = git::hook_state(&root)?;
-    report.line(match checks {
-        Some(true) => format!("git: {} checks what is committed", path.display()),
-        Some(false) => format!("git: {} does not run bulla check", path.display()),
-        None => "git: no pre-commit hook; bulla git install writes one".to_owned(),
+    let (path, hook) = git::hook(&root)?;
+    report.line(match hook {
+        git::Hook::Checks => format!("git: {} checks what is committed", path.display()),
+        git::Hook::Other => format!("git: {} does not run bulla check", path.display()),
+        git::Hook::NotExecutable => format!("git: {} is not executable, so Git does not run it", path.display()),
+        git::Hook::Missing => "git: no pre-commit hook; bulla git install writes one".to_owned(),
     });
     if git::ask(&root, &["config", "merge.bulla.driver"])?.is_none() {
         report.line("git: sealed files are merged line by line; bulla git install changes that");

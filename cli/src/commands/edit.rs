@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::items;
 use super::sealed_object::{ObjectArgs, known};
 use super::sealing::{Sealing, SealingArgs};
-use crate::editor::Draft;
+use crate::editor::{Draft, patience};
 use crate::error::{Error, Kind, note};
 use crate::keys::all_identities;
 use crate::manifest::{ManifestError, Node, ScalarValue, Tag, decode, is_plain_key, parse};
@@ -24,8 +24,9 @@ use crate::yaml::{plaintext_room, push_plaintext};
     bulla edit -i recovery.key db.yaml      values are opened, and only what changes is sealed again\n\n\
     The editor is $VISUAL, else $EDITOR. Its text lies in memory where the system has such a folder (/dev/shm, $XDG_RUNTIME_DIR), readable to \
     you alone, and is removed however the editor ends. A placeholder is valid only under the item that it was shown under.\n\n\
-    What cannot be used or written comes back to the editor with the reason on top; leaving it as it is gives up. What others change in the \
-    file meanwhile stays, and where both changed the same item you choose."
+    What cannot be used or written comes back to the editor with the reason on top; leaving it as it is gives up, and so do eight \
+    such texts where standard input is no terminal. What others change in the file meanwhile stays, and where both changed the same item you \
+    choose."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -64,7 +65,13 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let mut text = draft.edit()?;
     let mut session = Session { args, shown: &object, opened: &opened, sealing: &sealing, told: BTreeMap::new() };
     // What cannot be used or written goes back to whoever typed it, whatever the reason.
+    let mut rounds = patience();
     while let Err(refusal) = session.apply(&text) {
+        rounds -= 1;
+        if rounds == 0 {
+            let (Refusal::Mend(error) | Refusal::Confirm(error)) = refusal;
+            return Err(error.during("the editor gives back texts that cannot be used or written, again and again"));
+        }
         text = again(&mut draft, &text, refusal)?;
     }
     Ok(())

@@ -94,18 +94,19 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         let in_place = input.path().filter(|_| args.in_place);
         let earlier = Earlier::read(args.output.as_deref(), in_place, &witness);
         let job = Job { options, overrides, earlier, scope_is_asked: sealing.scope.is_some() };
-        let text = seal_input(&input, &job)?;
-        sealed.push((input, text));
+        let before = input.read("manifests")?;
+        let text = seal_input(&input.name(), &before, &job)?;
+        sealed.push((input, before, text));
     }
     if args.in_place {
-        for (input, text) in &sealed {
+        for (input, before, text) in &sealed {
             if let Input::File(path) = input {
-                files::replace(path, text.as_bytes(), Access::Default)?;
+                files::replace_if_still(path, before, text.as_bytes())?;
             }
         }
         return Ok(());
     }
-    let texts: Vec<_> = sealed.into_iter().map(|(_, text)| text).collect();
+    let texts: Vec<_> = sealed.into_iter().map(|(.., text)| text).collect();
     files::write(args.output.as_deref(), join(&texts).as_bytes(), Access::Default)
 }
 
@@ -164,15 +165,13 @@ fn join(texts: &[Zeroizing<String>]) -> Zeroizing<String> {
     all
 }
 
-fn seal_input(input: &Input, job: &Job<'_>) -> Result<Zeroizing<String>, Error> {
-    let name = input.name();
-    let bytes = input.read("manifests")?;
+fn seal_input(name: &str, bytes: &[u8], job: &Job<'_>) -> Result<Zeroizing<String>, Error> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::new(Kind::Usage, format!("cannot seal {name}"))
             .cause("it is empty")
             .hint("give a manifest of kind Secret"));
     }
-    let refused = |error: ManifestError| manifest_error(&name, &error);
+    let refused = |error: ManifestError| manifest_error(name, &error);
     let source = decode(bytes.to_vec()).map_err(refused)?;
     let documents = parse(&source).map_err(refused)?;
     let mut edits = Vec::new();
@@ -182,10 +181,10 @@ fn seal_input(input: &Input, job: &Job<'_>) -> Result<Zeroizing<String>, Error> 
         let secrets = find_secrets(document).map_err(refused)?;
         secrets.require_versions(document).map_err(refused)?;
         kinds.push(secrets.kind);
-        seal_document(&name, document, &secrets, job, &mut edits, &mut expected)?;
+        seal_document(name, document, &secrets, job, &mut edits, &mut expected)?;
     }
     if edits.is_empty() {
-        return Err(nothing_to_seal(&name, &kinds));
+        return Err(nothing_to_seal(name, &kinds));
     }
     let text = splice(source.text(), &edits);
     verify_splice(&documents, &text, &expected).map_err(refused)?;

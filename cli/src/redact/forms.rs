@@ -1,4 +1,4 @@
-//! The forms in which a value shows up in output: as it is, line by line, in base64, escaped for URL and JSON, quoted for a shell.
+//! The forms in which a value shows up in output: as it is, line by line, in base64, escaped for URL, JSON and HTML, quoted for a shell.
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -27,6 +27,10 @@ const URL: [(&[u8], bool); 8] = [
     (b"!*()", true),
 ];
 
+/// How double and single quotes are written beside `&amp;`, `&lt;` and `&gt;`: in text; Python; Go and markupsafe; PHP; JavaScript; XML.
+const HTML: [(&str, &str); 6] =
+    [("\"", "'"), ("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#039;"), ("&quot;", "&#39;"), ("&quot;", "&apos;")];
+
 /// What bash's `printf %q` puts a backslash before.
 const SHELL_SPECIAL: &[u8] = b" \t\"'\\|&;()<>!{}*[]?^$`,#~";
 
@@ -42,6 +46,7 @@ pub(super) fn forms(value: &[u8]) -> Vec<Form> {
     base64_forms(whole, &mut all);
     aligned(whole, &mut all);
     written(whole, &mut all);
+    all.push(words(whole));
     for line in lines(whole).filter(|line| line.len() < whole.len()) {
         written(line, &mut all);
     }
@@ -69,6 +74,10 @@ fn written(text: &[u8], all: &mut Vec<Form>) {
         for (html, ascii, slash) in [(false, false, false), (true, false, false), (false, true, false), (false, true, true)] {
             push(json(text, html, ascii, slash));
         }
+        push(json_dotnet(text));
+    }
+    for (double, single) in HTML {
+        push(html(text, double, single));
     }
     for form in shell(text) {
         push(form);
@@ -132,10 +141,7 @@ fn url(text: &[u8], kept: &[u8], plus: bool, digits: &[u8; 16]) -> Form {
 /// The inside of a JSON string: as short as may be, or also with `<>&` escaped (Go), with nothing but ASCII (Python), with `\/` (PHP).
 pub(super) fn json(text: &str, html: bool, ascii: bool, slash: bool) -> Form {
     let mut form = buffer(text.as_bytes(), 6);
-    let unit = |form: &mut Form, unit: u16| {
-        let digit = |shift: u16| b"0123456789abcdef"[usize::from(unit >> shift & 15)];
-        form.extend([b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
-    };
+    let unit = |form: &mut Form, unit: u16| push_unit(form, unit, b"0123456789abcdef");
     for c in text.chars() {
         match c {
             '"' | '\\' => form.extend([b'\\', u8::try_from(c).expect("ASCII")]),
@@ -155,6 +161,57 @@ pub(super) fn json(text: &str, html: bool, ascii: bool, slash: bool) -> Form {
             }
             c => form.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
+    }
+    form
+}
+
+/// The inside of a JSON string of .NET's `System.Text.Json`: nothing but ASCII, what has a meaning in HTML escaped too, digits in upper case.
+fn json_dotnet(text: &str) -> Form {
+    let mut form = buffer(text.as_bytes(), 6);
+    for c in text.chars() {
+        match c {
+            '\\' => form.extend(b"\\\\"),
+            '\n' => form.extend(b"\\n"),
+            '\r' => form.extend(b"\\r"),
+            '\t' => form.extend(b"\\t"),
+            '\u{8}' => form.extend(b"\\b"),
+            '\u{c}' => form.extend(b"\\f"),
+            ' '..='~' if !"\"&'+<>`".contains(c) => form.push(u8::try_from(c).expect("ASCII")),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| push_unit(&mut form, *unit, b"0123456789ABCDEF")),
+        }
+    }
+    form
+}
+
+fn push_unit(form: &mut Form, unit: u16, digits: &[u8; 16]) {
+    let digit = |shift: u16| digits[usize::from(unit >> shift & 15)];
+    form.extend([b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+/// Text in HTML or XML.
+fn html(text: &[u8], double: &str, single: &str) -> Form {
+    let mut form = buffer(text, 6);
+    for byte in text {
+        match byte {
+            b'&' => form.extend(b"&amp;"),
+            b'<' => form.extend(b"&lt;"),
+            b'>' => form.extend(b"&gt;"),
+            b'"' => form.extend(double.as_bytes()),
+            b'\'' => form.extend(single.as_bytes()),
+            byte => form.push(*byte),
+        }
+    }
+    form
+}
+
+/// What `echo $VALUE` makes of it: words, with one space between them.
+fn words(text: &[u8]) -> Form {
+    let mut form = buffer(text, 1);
+    for word in text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        if !form.is_empty() {
+            form.push(b' ');
+        }
+        form.extend(word);
     }
     form
 }
@@ -230,6 +287,15 @@ mod tests {
         has(value, "pa ss'\"'\"'w\"ö/<$\\~rd");
         has(value, "pa ss'w\\\"ö/<\\$\\\\~rd");
         has(value, "pa\\ ss\\'w\\\"ö/\\<\\$\\\\\\~rd");
+        has(value, "pa ss\\u0027w\\u0022\\u00F6/\\u003C$\\\\~rd");
+        has("a+b&`😀\t\u{7f}", "a\\u002Bb\\u0026\\u0060\\uD83D\\uDE00\\t\\u007F");
+        has("a&<>\"'", "a&amp;&lt;&gt;\"'");
+        has("a&<>\"'", "a&amp;&lt;&gt;&quot;&#x27;");
+        has("a&<>\"'", "a&amp;&lt;&gt;&#34;&#39;");
+        has("a&<>\"'", "a&amp;&lt;&gt;&quot;&#039;");
+        has("a&<>\"'", "a&amp;&lt;&gt;&quot;&#39;");
+        has("a&<>\"'", "a&amp;&lt;&gt;&quot;&apos;");
+        has(" two  words\tand\n more ", "two words and more");
         has("two\nlines\u{1}\u{1b}'", "two\\nlines\\001\\E\\'");
         has("two\nlines", "two\\nlines");
         has("  four\r\n\tlines\nand\nmore\n", "lines");

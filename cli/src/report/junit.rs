@@ -63,6 +63,8 @@ fn escape(text: &str) -> String {
             '<' => output.push_str("&lt;"),
             '>' => output.push_str("&gt;"),
             '"' => output.push_str("&quot;"),
+            // Azure DevOps and GitHub Actions act on ##vso[ and ##[ wherever they stand in a log.
+            '#' if output.ends_with('#') => output.push_str("&#35;"),
             // As they are, an attribute would have them as spaces.
             '\n' | '\r' | '\t' => {
                 let _ = write!(output, "&#{};", u32::from(c));
@@ -82,5 +84,6 @@ mod tests {
     fn nothing_breaks_out_of_an_attribute() {
         assert_eq!(escape("a\"/><b>&\u{1}\u{ffff}é"), "a&quot;/&gt;&lt;b&gt;&amp;\u{fffd}\u{fffd}é");
         assert_eq!(escape("a\nb\r\tc"), "a&#10;b&#13;&#9;c");
+        assert_eq!(escape("# ##vso[x]###[y]"), "# #&#35;vso[x]#&#35;#[y]");
     }
 }

@@ -20,7 +20,7 @@ use crate::manifest::{
 /// What becomes of one item.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// It has this value; an item that is not there yet comes after the last one.
+    /// It has this value; an item that is not there yet comes after the last one, or after the one that is named.
     Set(ItemName, Box<SealedValue>),
     /// It goes.
     Unset(ItemName),
@@ -29,6 +29,11 @@ pub enum Change {
 impl SealedFile {
     /// The text after these changes to the object that `beside` belongs to, each item at most once.
     pub fn edited(&self, beside: &Found, changes: &[Change]) -> Result<Zeroizing<String>, Error> {
+        self.edited_after(self.items(beside.object).next_back().unwrap_or(beside), changes)
+    }
+
+    /// The same, with new items after this one.
+    pub fn edited_after(&self, beside: &Found, changes: &[Change]) -> Result<Zeroizing<String>, Error> {
         let object = &self.objects[beside.object];
         let failed = |cause: String| Error::new(Kind::Usage, format!("cannot edit {}", self.path.display())).cause(cause);
         let mut items: Map<String, Value> =
@@ -57,7 +62,7 @@ impl SealedFile {
         }
         self.check_size(&items)?;
         if !added.is_empty() {
-            edits.push(self.addition(beside.object, &added)?);
+            edits.push(self.addition(beside, &added)?);
         }
         edits.sort_by_key(|(span, _)| span.start);
         let mut text = splice(self.text(), &edits);
@@ -128,21 +133,21 @@ impl SealedFile {
         (found.span.clone(), format!("{quote}{value}{quote}"))
     }
 
-    /// Further items, written as the last one is.
-    fn addition(&self, object: usize, added: &[(&ItemName, &SealedValue)]) -> Result<(Range<usize>, String), Error> {
-        let last = self.items(object).next_back().expect("the object has the value that was named").span.end;
-        let Object { style, indent, quoted, .. } = &self.objects[object];
+    /// Further items after this one, written as the last one is.
+    fn addition(&self, after: &Found, added: &[(&ItemName, &SealedValue)]) -> Result<(Range<usize>, String), Error> {
+        let end_of_value = after.span.end;
+        let Object { style, indent, quoted, .. } = &self.objects[after.object];
         let text = self.text();
         let ending = self.source.line_ending().as_str();
         let (at, before) = match (style, indent) {
-            // A comment behind the last value stays with it.
+            // A comment behind the value stays with it.
             (Style::Block, Some(indent)) => {
-                let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+                let end = text[end_of_value..].find('\n').map_or(text.len(), |at| end_of_value + at);
                 (text[..end].strip_suffix('\r').map_or(end, str::len), format!("{ending}{indent}"))
             }
             (Style::Block, None) => return Err(self.shared_line()),
-            (Style::Flow, Some(indent)) => (last, format!(",{ending}{indent}")),
-            (Style::Flow, None) => (last, ", ".to_owned()),
+            (Style::Flow, Some(indent)) => (end_of_value, format!(",{ending}{indent}")),
+            (Style::Flow, None) => (end_of_value, ", ".to_owned()),
         };
         let entries = added.iter().map(|(item, value)| {
             let key = if *quoted || !is_plain_key(item.as_str()) { format!("\"{item}\"") } else { item.to_string() };

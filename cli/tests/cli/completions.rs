@@ -67,6 +67,25 @@ fn names_come_from_the_files_at_hand() {
 }
 
 #[test]
+fn what_a_shell_might_act_on_is_not_proposed() {
+    let world = world();
+    let text = world.read("deploy/db.yaml");
+    for name in ["$(touch x)", "a;b", "`b`", "a b", "*", "é"] {
+        world.write(&format!("deploy/db{name}.yaml"), &text);
+    }
+    world.write("odd/db.yaml", text.replace("name: db,", "name: \"$(touch x)\","));
+    world.write(
+        ".bulla.yaml",
+        "version: 1\ntargets:\n  prod: {recipients: hybrid.recipients}\n  $(x): {recipients: hybrid.recipients}\n",
+    );
+    assert_eq!(complete(&world, &["set", "deploy/d"]), ["deploy/db.yaml"]);
+    assert_eq!(complete(&world, &["seal", "-R", "deploy/d"]), ["deploy/db.yaml"]);
+    assert_eq!(complete(&world, &["exec", "shop/d"]), ["shop/db=deploy/db.yaml"]);
+    assert_eq!(complete(&world, &["edit", "odd/db.yaml", "--name", ""]), ["api"]);
+    assert_eq!(complete(&world, &["seal", "-t", ""]), ["prod"]);
+}
+
+#[test]
 fn a_command_is_run_and_not_completed_whatever_the_environment_says() {
     let world = world();
     let run = |args: &[&str]| world.bulla(args).env("BULLA_COMPLETE", "bash").env("COMPLETE", "bash");

@@ -108,6 +108,32 @@ fn what_cannot_be_read_goes_back_to_the_editor_with_all_that_was_typed() {
         edit(&world, &[], &script).fails(2, name);
     }
     edit(&world, &[], "printf '' > \"$1\"").fails(2, "edit_emptied");
+    // A script that always writes something else, and never anything of use, is not asked for ever.
+    edit(&world, &[], "echo 'more: [' >> \"$1\"; echo >> rounds").partly().fails(2, "edit_never_of_use");
+    assert_eq!(world.read("rounds").len(), 8);
+}
+
+#[test]
+fn what_is_no_text_goes_back_to_the_editor_as_it_is() {
+    let world = world();
+    let before = world.read("db.yaml");
+    // The first time a byte of Latin-1, the second time it is found and mended.
+    let typed = format!("sed -i 's/^user: .*/user: {VALUE}/' \"$1\"; printf 'b: caf\\351\\n' >> \"$1\"");
+    let script = format!("if [ -e once ]; then LC_ALL=C sed -i 's/caf\\xe9/cafe/' \"$1\"; else touch once; {typed}; fi");
+    let outcome = edit(&world, &[], &script).works();
+    assert!(outcome.stderr.contains("not UTF-8"), "{}", outcome.stderr);
+    assert_eq!((open(&world, "user"), open(&world, "b")), (VALUE.into(), b"cafe".to_vec()));
+    world.write("db.yaml", &before);
+    edit(&world, &[], "[ -e left ] || printf '\\377' >> \"$1\"; touch left").partly().fails(2, "edit_not_utf8");
+    for (number, changes) in
+        ["printf '\\377' >> \"$1\"", "head -c 9000000 /dev/zero > \"$1\"", "truncate -s 40M \"$1\"", "rm -f \"$1\""]
+            .into_iter()
+            .enumerate()
+    {
+        let outcome = edit(&world, &[], changes).partly().exits(if number == 3 { 74 } else { 2 });
+        assert_eq!(outcome.stderr.matches("error: ").count(), if number == 0 { 8 } else { 2 }, "{}", outcome.stderr);
+    }
+    assert_eq!(world.read("db.yaml"), before);
 }
 
 #[test]

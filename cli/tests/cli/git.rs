@@ -95,7 +95,22 @@ fn the_hook_is_written_once_and_never_over_another() {
     let outcome = world.bulla(&["git", "install"]).with_programs().works();
     assert!(outcome.stderr.contains("add this line to"), "{}", outcome.stderr);
     assert_eq!(world.read(hook), "#!/bin/sh\nmake lint\n");
+    // One that only speaks of the check, and one that Git does not run.
+    world.write(hook, "#!/bin/sh\n  # bulla check was here\nexit 0\n");
+    let outcome = world.bulla(&["git", "install"]).with_programs().works();
+    assert!(outcome.stderr.contains("add this line to"), "{}", outcome.stderr);
+    world.write(hook, "#!/bin/sh\nbulla check --staged\n");
+    world.set_mode(hook, 0o644);
+    let outcome = world.bulla(&["git", "install"]).with_programs().works();
+    assert!(outcome.stderr.contains("make it executable: chmod +x "), "{}", outcome.stderr);
+    let outcome = world.bulla(&["doctor"]).with_programs().ends_as_it_does();
+    assert!(outcome.text().contains("pre-commit is not executable"), "{}", outcome.text());
+
     let elsewhere = tempfile::tempdir().unwrap();
+    git_works(&world, &["config", "core.hooksPath", ".githooks"]);
+    std::os::unix::fs::symlink(elsewhere.path(), world.path(".githooks")).unwrap();
+    let outcome = world.bulla(&["git", "install"]).with_programs().works();
+    assert!(outcome.stderr.contains("core.hooksPath leads out of this repository"), "{}", outcome.stderr);
     git_works(&world, &["config", "core.hooksPath", &elsewhere.path().display().to_string()]);
     let outcome = world.bulla(&["git", "install"]).with_programs().works();
     assert!(outcome.stderr.contains("core.hooksPath leads out of this repository"), "{}", outcome.stderr);
@@ -171,6 +186,23 @@ fn the_same_item_is_a_conflict_that_can_be_read() {
     }
     world.write("db.yaml", kept);
     assert_eq!(["a", "b", "c"].map(|item| open(&world, item)), ["ours", "ours", "theirs"]);
+}
+
+#[test]
+fn items_that_both_added_are_outside_of_a_conflict() {
+    let world = world();
+    let change = |side: &'static str, new: &'static str| {
+        move |world: &World| {
+            set(world, "d", side);
+            set(world, new, side);
+        }
+    };
+    let output = merge(&world, change("theirs", "x"), change("ours", "y"));
+    assert_eq!(output.status.code(), Some(1));
+    let merged = world.read("db.yaml");
+    let hunk = merged.split("<<<<<<<").nth(1).unwrap().split(">>>>>>>").next().unwrap();
+    assert_eq!(hunk.matches(": YWdl").count(), 2, "{merged}");
+    assert_eq!((merged.matches(" x: ").count(), merged.matches(" \"y\": ").count()), (1, 1), "{merged}");
 }
 
 #[test]

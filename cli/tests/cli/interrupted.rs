@@ -57,6 +57,35 @@ fn what_somebody_else_writes_between_reading_and_writing_stays() {
     assert_eq!(world.read("db.yaml"), theirs);
 }
 
+#[test]
+fn of_many_who_write_at_once_whoever_is_told_of_success_is_in_the_file() {
+    let world = world();
+    let before = world.read("db.yaml");
+    world.write("value", "new");
+    for _ in 0..4 {
+        world.write("db.yaml", &before);
+        let sets: Vec<_> = (0..8).map(|number| format!("k{number}=value")).collect();
+        let running: Vec<_> =
+            sets.iter().map(|set| start(&world, &["set", "-R", "hybrid.recipients", "--from-file", set, "db.yaml"])).collect();
+        let mut done = 0;
+        for (number, mut bulla) in running.into_iter().enumerate() {
+            let code = bulla.wait().unwrap().code();
+            let is_there = world.read("db.yaml").contains(&format!("k{number}: "));
+            assert!(matches!(code, Some(0 | 74)) && is_there == (code == Some(0)), "k{number}: {code:?}");
+            done += usize::from(is_there);
+        }
+        assert!(done > 0);
+    }
+    // Sealed in place as well.
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: b}\nstringData: {c: d}\n";
+    for _ in 0..4 {
+        world.write("secret.yaml", secret);
+        let args = ["seal", "-R", "hybrid.recipients", "--in-place", "secret.yaml"];
+        let codes: Vec<_> = [(); 4].map(|()| start(&world, &args)).map(|mut bulla| bulla.wait().unwrap().code()).into();
+        assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
+    }
+}
+
 /// Interrupts the command later and later, until it has ended before.
 fn interrupted(world: &World, args: &[&str], mut check: impl FnMut()) {
     for delay in 0.. {

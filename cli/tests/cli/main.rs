@@ -32,6 +32,7 @@ mod pages;
 mod properties;
 mod pty;
 mod recipients;
+mod replaced;
 mod rewrap;
 mod seal;
 mod seal_again;

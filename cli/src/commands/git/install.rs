@@ -38,7 +38,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 /// Sets up the repository at `root`.
 pub(in crate::commands) fn install(root: &Path, with_hook: bool) -> Result<(), Error> {
     let path = root.join(".gitattributes");
-    let mut bytes = attributes(&path)?;
+    let before = attributes(&path)?;
+    let mut bytes = before.clone().unwrap_or_default();
     for (name, value) in SETTINGS {
         if ask(root, &["config", name, value])?.is_none() {
             return Err(
@@ -56,48 +57,81 @@ pub(in crate::commands) fn install(root: &Path, with_hook: bool) -> Result<(), E
             bytes.extend(line.as_bytes());
             bytes.push(b'\n');
         }
-        files::replace(&path, &bytes, Access::Default)?;
+        match before {
+            Some(before) => files::replace_if_still(&path, &before, &bytes)?,
+            None => files::create(&path, &bytes, Access::Default)?,
+        }
         note("wrote .gitattributes: commit it, so that others have the diff and the merge too");
     }
     if with_hook { install_hook(root) } else { Ok(()) }
 }
 
-/// What is in the file. Whoever writes to the repository may have put a link there, and what it leads to is not ours to change.
-fn attributes(path: &Path) -> Result<Vec<u8>, Error> {
+/// What is in the file, if there is one. Whoever writes to the repository may have put a link there, and what it leads to is not ours to change.
+fn attributes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = |cause: &dyn std::fmt::Display| Error::new(Kind::Io, format!("cannot change {}", path.display())).cause(cause);
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
             Err(failed(&"it is no regular file")
                 .hint("Git itself reads no .gitattributes that is a link: put a file in its place"))
         }
-        Ok(_) => fs::read(path).map_err(|error| failed(&error).hint("check who may read it: ls -l")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Ok(_) => fs::read(path).map(Some).map_err(|error| failed(&error).hint("check who may read it: ls -l")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&error).hint("check who may read it: ls -l")),
     }
 }
 
-/// The hook's file, and whether it checks.
-pub(in crate::commands) fn hook_state(root: &Path) -> Result<(PathBuf, Option<bool>), Error> {
+/// What the pre-commit hook is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands) enum Hook {
+    Missing,
+    /// It has no line that checks.
+    Other,
+    /// It has one, but Git does not run it.
+    NotExecutable,
+    Checks,
+}
+
+/// The hook's file, and what it is.
+pub(in crate::commands) fn hook(root: &Path) -> Result<(PathBuf, Hook), Error> {
     let path = ask(root, &["rev-parse", "--git-path", "hooks/pre-commit"])?.unwrap_or_else(|| ".git/hooks/pre-commit".to_owned());
     let path = root.join(path);
-    let checks = fs::read(&path).ok().map(|text| String::from_utf8_lossy(&text).contains("bulla check"));
-    Ok((path, checks))
+    let Ok(text) = fs::read(&path) else { return Ok((path, Hook::Missing)) };
+    let checks = |line: &str| !line.trim_start().starts_with('#') && line.contains("bulla check");
+    let hook = if !String::from_utf8_lossy(&text).lines().any(checks) {
+        Hook::Other
+    } else if is_executable(&path) {
+        Hook::Checks
+    } else {
+        Hook::NotExecutable
+    };
+    Ok((path, hook))
+}
+
+/// Whether the file is, or would be, below the folder, wherever links lead.
+fn is_below(folder: &Path, path: &Path) -> bool {
+    // What is not there yet is no link.
+    let there = path.ancestors().skip(1).find_map(|above| fs::canonicalize(above).ok());
+    fs::canonicalize(folder).ok().zip(there).is_some_and(|(folder, there)| there.starts_with(folder))
 }
 
 fn install_hook(root: &Path) -> Result<(), Error> {
-    let (path, checks) = hook_state(root)?;
-    match checks {
-        Some(true) => Ok(()),
-        Some(false) => {
+    let (path, hook) = hook(root)?;
+    match hook {
+        Hook::Checks => Ok(()),
+        Hook::Other => {
             note(format!("there is a hook already; add this line to {}: {CHECK}", path.display()));
             Ok(())
         }
+        Hook::NotExecutable => {
+            note(format!("there is a hook already, which Git does not run; make it executable: chmod +x {}", path.display()));
+            Ok(())
+        }
         // Hooks of all repositories are not ours to write.
-        None if !path.starts_with(root) && ask(root, &["config", "core.hooksPath"])?.is_some() => {
+        Hook::Missing if !is_below(root, &path) && ask(root, &["config", "core.hooksPath"])?.is_some() => {
             note(format!("core.hooksPath leads out of this repository; let its pre-commit hook run: {CHECK}"));
             Ok(())
         }
-        None => {
+        Hook::Missing => {
             let text = format!(
                 "#!/bin/sh\n# By bulla git install: no plaintext Secret and no broken sealed file is committed.\nexec {CHECK}\n"
             );
@@ -114,6 +148,17 @@ fn install_hook(root: &Path) -> Result<(), Error> {
             Ok(())
         }
     }
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &Path) -> bool {
+    true
 }
 
 #[cfg(unix)]

@@ -100,9 +100,12 @@ fn by_item(path: &Path, files: &Sides<PathBuf>) -> Option<(Texts, Vec<Conflict>)
                 }
             }
         }
-        for ((text, changes), object) in merged.iter_mut().zip(&changes).zip(&sides) {
+        for (side, (text, changes)) in merged.iter_mut().zip(&changes).enumerate() {
             let file = read(text)?;
-            let edited = file.edited(unique(&file, object[0])?[0], changes).ok()?;
+            let object = unique(&file, sides[side][0])?;
+            // On their side our new items come before theirs, as they do on the others: in another order, both would be in the conflict.
+            let last = object.iter().rfind(|found| side != 2 || value(&sides[0], &found.item).is_some());
+            let edited = file.edited_after(last.or(object.last())?, changes).ok()?;
             *text = Zeroizing::new(edited.as_bytes().to_vec());
         }
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use clap::Subcommand;
 
-pub(super) use install::{hook_state, install};
+pub(super) use install::{Hook, hook, install};
 
 use crate::error::{Error, Kind};
 

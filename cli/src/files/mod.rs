@@ -1,4 +1,8 @@
-//! Reading input and writing output: limits, standard streams, atomic replacement.
+//! Reading input and writing output: limits, standard streams, new files. A file that is there is replaced in one step.
+
+mod attributes;
+mod lock;
+mod replace;
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read, Write as _};
@@ -10,6 +14,8 @@ use crate::error::{Error, Kind};
 use crate::manifest::MAX_BYTES;
 #[cfg(unix)]
 use crate::signals::HeldBack;
+
+pub use replace::{replace, replace_if_still};
 
 /// How messages name standard input.
 pub const STDIN: &str = "standard input";
@@ -117,75 +123,6 @@ fn write_stdout(bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
-/// Replaces a file in one step, and only if its content changes; its permissions stay, unless the new content is private.
-pub fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
-    match fs::metadata(path) {
-        // A device or a pipe cannot be replaced.
-        Ok(metadata) if !metadata.is_file() => File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes)),
-        Ok(metadata) if suits(&metadata, access) && fs::read(path).is_ok_and(|before| before == bytes) => Ok(()),
-        // A link stays a link: what it points to is replaced.
-        Ok(metadata) => {
-            let permissions = suits(&metadata, access).then(|| metadata.permissions());
-            fs::canonicalize(path).and_then(|path| swap(&path, bytes, permissions, access))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => swap(path, bytes, None, access),
-        Err(error) => Err(error),
-    }
-    .map_err(|error| write_error(path, &error))
-}
-
-fn write_error(path: &Path, error: &io::Error) -> Error {
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => "make the folder first",
-        io::ErrorKind::StorageFull => "the file is as it was; free some space and try again",
-        io::ErrorKind::IsADirectory => "give the name of a file in it",
-        _ => "the file is as it was; check that you may write there",
-    };
-    Error::new(Kind::Io, format!("cannot write {}", path.display())).cause(reason(error)).hint(hint)
-}
-
-/// Replaces a file that still has the content `before`.
-pub fn replace_if_still(path: &Path, before: &[u8], after: &[u8]) -> Result<(), Error> {
-    let whole = fs::canonicalize(path).and_then(|path| Ok((fs::read(&path)?, fs::metadata(&path)?.permissions(), path)));
-    if let Ok((now, permissions, path)) = whole
-        && now == before
-    {
-        if before == after {
-            return Ok(());
-        }
-        if permissions.readonly() {
-            return Err(Error::new(Kind::Io, format!("cannot write {}", path.display()))
-                .cause("it is read-only")
-                .hint("it is as it was; chmod u+w makes it writable, if it may be changed"));
-        }
-        return swap(&path, after, Some(permissions), Access::Default).map_err(|error| write_error(&path, &error));
-    }
-    Err(Error::new(Kind::Io, format!("cannot write {}", path.display()))
-        .cause("somebody else has changed it meanwhile")
-        .hint("it is as they left it; run this again"))
-}
-
-/// What went wrong, without the name of the temporary file that it went wrong with.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" at path ").map(|(reason, _)| reason.to_owned()).unwrap_or(text)
-}
-
-/// Whether a file with these permissions may hold what is for `access`.
-fn suits(metadata: &fs::Metadata, access: Access) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // The last six bits are those of the group and of others.
-        access == Access::Default || metadata.permissions().mode().trailing_zeros() >= 6
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (metadata, access);
-        true
-    }
-}
-
 /// Writes a file that must not be there yet.
 pub fn create(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     let failed = |error: io::Error| {
@@ -206,24 +143,13 @@ pub fn create(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
     // No file is left behind under a temporary name.
     #[cfg(unix)]
     let _held = HeldBack::new();
-    let temporary = temporary(path, None, access, bytes).map_err(failed)?;
+    let temporary = temporary(path, access, bytes).map_err(failed)?;
+    temporary.as_file().sync_all().map_err(failed)?;
     temporary.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
 }
 
-fn swap(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>, access: Access) -> io::Result<()> {
-    #[cfg(unix)]
-    let _held = HeldBack::new();
-    temporary(path, permissions, access, bytes)?.persist(path).map(drop).map_err(|error| error.error)
-}
-
-/// A file beside `path` with all bytes on the disk; it goes away unless it takes the place of `path`.
-fn temporary(
-    path: &Path,
-    permissions: Option<fs::Permissions>,
-    access: Access,
-    bytes: &[u8],
-) -> io::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// A file beside `path` with all bytes in it; it goes away unless it takes the place of `path`.
+fn temporary(path: &Path, access: Access, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".bulla-");
     #[cfg(unix)]
@@ -232,11 +158,17 @@ fn temporary(
         // The umask takes away from this; without it the file would be its owner's alone.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(folder(path))?;
     file.write_all(bytes)?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
-    }
-    file.as_file().sync_all()?;
     Ok(file)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What went wrong, without the name of the temporary file that it went wrong with.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map(|(reason, _)| reason.to_owned()).unwrap_or(text)
 }

@@ -23,6 +23,9 @@ use crate::manifest::{
 /// Most refusals of our reader that one file may have.
 const MOST_REFUSALS: usize = 100;
 
+/// What is said of a kustomization that our reader takes, and does not follow.
+const UNFOLLOWED: &str = "what names files or values in a kustomization is not plain text here, so that it is not followed";
+
 /// What all files are held against.
 pub struct Yardstick {
     /// The configuration, if there is one.
@@ -354,6 +357,25 @@ pub fn changed_configuration(name: FileName) -> Looked {
     let findings = sheet.findings;
     looked.findings = findings;
     looked
+}
+
+/// Reports why a kustomization is not followed, unless it is reported already.
+pub fn unfollowed(looked: &mut Looked, bytes: &[u8], errors: &[ManifestError]) {
+    let text = lossy(bytes);
+    let mut sheet = Sheet::new(&looked.name, &text);
+    for error in errors {
+        let rule = readable::rule_for(&error.reason);
+        let at = sheet.offset(error.place.line, error.place.column);
+        let message = match rule {
+            _ if rule == AMBIGUOUS_SECRET => UNFOLLOWED.to_owned(),
+            _ => error.reason.to_string(),
+        };
+        sheet.report(rule, at..at, &Show::Nothing, &error.place.path, message);
+    }
+    let mut findings = sheet.findings;
+    findings.retain(|new| !looked.findings.iter().any(|old| (old.rule, old.line) == (new.rule, new.line)));
+    looked.findings.append(&mut findings);
+    looked.keep(Zeroizing::new(text.into_owned()));
 }
 
 /// A file that a generator takes values from.

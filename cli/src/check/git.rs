@@ -1,7 +1,7 @@
 //! Versions of files that are in Git and nowhere else: what is staged, and what the commits after a revision brought.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
 use gix::index::entry::Mode;
@@ -9,7 +9,6 @@ use gix::objs::tree::EntryKind;
 use gix::{ObjectId, Repository};
 use zeroize::Zeroizing;
 
-use crate::config::without_parents;
 use crate::error::{Error, Kind, warn};
 use crate::manifest::MAX_BYTES;
 
@@ -35,18 +34,41 @@ pub struct Git {
 pub struct Tree {
     /// Regular files.
     pub files: Vec<Version>,
-    /// Links, and where they lead.
+    /// Links, and what they name.
     links: HashMap<PathBuf, PathBuf>,
 }
 
+/// Most links that a path may lead over, as Linux has it.
+const MOST_LINKS: usize = 40;
+
 impl Tree {
-    /// Links, and where they lead in the end.
-    pub fn links(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.links.iter().map(|(link, target)| {
-            let next = |at: &&Path| self.links.get(*at).map(PathBuf::as_path);
-            let end = std::iter::successors(Some(target.as_path()), next).take(8).last().unwrap_or(target);
-            (link.as_path(), end)
-        })
+    /// Links to files and folders.
+    pub fn links(&self) -> impl Iterator<Item = &Path> {
+        self.links.keys().map(PathBuf::as_path)
+    }
+
+    /// Where a path leads in the end.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        let (mut path, mut links) = (path.to_owned(), 0);
+        loop {
+            let (mut at, mut rest) = (PathBuf::new(), path.components());
+            let target = loop {
+                match rest.next() {
+                    None => return at,
+                    Some(Component::ParentDir) => {
+                        at.pop();
+                    }
+                    Some(part) => at.push(part),
+                }
+                if let Some(target) = self.links.get(&at).filter(|_| links < MOST_LINKS) {
+                    break target;
+                }
+            };
+            links += 1;
+            at.pop();
+            path = at.join(target).join(rest.as_path());
+        }
     }
 }
 
@@ -115,8 +137,7 @@ impl Git {
         for (path, id) in links {
             let path = self.path(&path);
             if let Content::Whole(target) = self.read(&Version { path: path.clone(), commit: None, id })? {
-                let target = path.parent().unwrap_or(&self.root).join(target.to_str_lossy().as_ref());
-                tree.links.insert(path, without_parents(&target));
+                tree.links.insert(path, PathBuf::from(target.to_str_lossy().as_ref()));
             }
         }
         Ok(tree)

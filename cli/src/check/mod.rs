@@ -7,6 +7,7 @@
 //! | `inputs.rs`, `git.rs` | which files: below folders, staged, brought by commits |
 //! | `sift.rs` | one pass that puts most files down |
 //! | `file.rs` | one file against all rules that need no other |
+//! | `uses.rs` | what kustomizations and links make of other files |
 //! | `readable.rs` | what our reader refuses |
 //! | `sealed.rs`, `keys.rs` | SealedSecrets: form, place, dates; their keys |
 //! | `plain.rs`, `template.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
@@ -32,6 +33,7 @@ pub mod settings;
 pub mod sift;
 pub mod template;
 pub mod tree;
+pub mod uses;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -46,10 +48,10 @@ use zeroize::Zeroizing;
 use self::file::{Looked, Yardstick};
 use self::finding::{FileName, Finding};
 use self::git::{Content, Git, Tree, Version};
-use self::inputs::{Found, Names, is_manifest};
+use self::inputs::{Names, is_manifest};
 use self::keys::Keys;
-use self::kustomize::Uses;
 use self::rule::{Rule, Severity};
+use self::uses::Followed;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
@@ -198,14 +200,20 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
         Ok(git) if !paths.is_empty() => git.tree(true)?.files.into_iter().map(|version| version.path).collect(),
         _ => Vec::new(),
     };
-    let Found { files, links } = inputs::find(&paths, names, &tracked)?;
-    let uses = uses_of_files(&files, &links, names)?;
+    let found = inputs::find(&paths, names, &tracked)?;
+    let Followed { uses, refused } = uses::of_files(&found, names)?;
+    let files = found.files;
     let mut looked = in_parallel(&files, |path| {
         let name = names.of(path);
         let used = name.path.as_ref().is_some_and(|path| uses.manifests.contains(path));
         let manifest = used || named.contains(path) || is_manifest(path);
         Ok(match read(path, manifest)? {
-            Some(Content::Whole(bytes)) => Some(file::look(name, &bytes, manifest, false, yardstick)),
+            Some(Content::Whole(bytes)) => {
+                let errors = name.path.as_ref().and_then(|path| refused.get(path));
+                let mut looked = file::look(name, &bytes, manifest, false, yardstick);
+                errors.into_iter().for_each(|errors| file::unfollowed(&mut looked, &bytes, errors));
+                Some(looked)
+            }
             Some(Content::TooLarge(length)) => Some(file::too_large(name, length, manifest)),
             None => None,
         })
@@ -231,22 +239,6 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     Ok(looked)
 }
 
-/// What kustomizations among the files, and links beside them, make of others.
-fn uses_of_files(files: &[PathBuf], links: &[PathBuf], names: &Names) -> Result<Uses, Error> {
-    let mut uses = Uses::default();
-    for path in files.iter().filter(|path| kustomize::is_kustomization(path)) {
-        if let (Some(absolute), Some(Content::Whole(bytes))) = (names.of(path).path, read(path, true)?) {
-            uses.add(&absolute, &bytes);
-        }
-    }
-    for link in links {
-        if is_manifest(link) || names.of(link).path.is_some_and(|link| uses.manifests.contains(&link)) {
-            uses.manifests.extend(names.behind(link));
-        }
-    }
-    Ok(uses)
-}
-
 fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Result<Vec<Looked>, Error> {
     let git = Git::here()?;
     let wanted: Vec<PathBuf> = request.paths.iter().filter_map(|path| names.of(path).path).collect();
@@ -260,7 +252,7 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         }
     }
     let tree = git.tree(request.staged)?;
-    let uses = uses_in_git(&git, &versions, &tree)?;
+    let Followed { uses, refused } = uses::in_git(&git, &versions, &tree)?;
     versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
@@ -271,7 +263,11 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
             let manifest = is_manifest(&version.path) || uses.manifests.contains(&version.path);
             let history = version.commit.is_some();
             Ok(Some(match content {
-                Content::Whole(bytes) => file::look(name, bytes, manifest, history, yardstick),
+                Content::Whole(bytes) => {
+                    let mut looked = file::look(name, bytes, manifest, history, yardstick);
+                    refused.get(version).into_iter().for_each(|errors| file::unfollowed(&mut looked, bytes, errors));
+                    looked
+                }
                 Content::TooLarge(length) => file::too_large(name, *length, manifest),
             }))
         })?);
@@ -290,21 +286,6 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         }
     }
     Ok(looked)
-}
-
-/// What kustomizations and links make of other files: those of the tree, for what uses a changed file need not have changed, and those of
-/// the versions that are looked at.
-fn uses_in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Uses, Error> {
-    let mut uses = Uses::default();
-    for version in tree.files.iter().chain(versions).filter(|version| kustomize::is_kustomization(&version.path)) {
-        if let Content::Whole(bytes) = git.read(version)? {
-            uses.add(&version.path, &bytes);
-        }
-    }
-    let behind = tree.links().filter(|(link, _)| is_manifest(link) || uses.manifests.contains(*link));
-    let behind: Vec<PathBuf> = behind.map(|(_, target)| target.to_owned()).collect();
-    uses.manifests.extend(behind);
-    Ok(uses)
 }
 
 /// Finds what a branch changes about its own check: the configuration, and comments that allow something.

@@ -5,6 +5,7 @@ mod corpus;
 mod faults;
 mod git;
 mod inputs;
+mod kustomize;
 mod reports;
 mod settings;
 

@@ -92,9 +92,31 @@ impl Git {
             let failed = Error::new(Kind::Usage, "there is no Git repository here").cause("--staged and --since ask one");
             failed.hint("run this in a repository, or check files as they are: bulla check PATH")
         })?;
+        Ok(Self::of(repository))
+    }
+
+    /// The repository with this root.
+    pub fn at(root: &Path) -> Result<Self, Error> {
+        gix::open(root).map(Self::of).map_err(|error| failed("cannot read the repository", &error))
+    }
+
+    fn of(repository: Repository) -> Self {
         let root = repository.workdir().unwrap_or(repository.git_dir()).to_owned();
         let root = std::fs::canonicalize(&root).unwrap_or(root);
-        Ok(Self { repository, root })
+        Self { repository, root }
+    }
+
+    /// The root of the working tree.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the files and links are that the index has, also those in conflict.
+    pub fn tracked(&self) -> Result<Vec<PathBuf>, Error> {
+        let index = self.index()?;
+        let entries = index.entries().iter().filter(|entry| !matches!(entry.mode, Mode::COMMIT | Mode::DIR));
+        Ok(entries.map(|entry| self.path(entry.path(&index).as_bytes())).collect())
     }
 
     /// What the next commit would add or change.

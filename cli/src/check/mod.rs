@@ -113,7 +113,7 @@ pub fn run(request: &Request) -> Result<Report, Error> {
         return Err(failed.hint("docs/rules.md lists them, and each finding names its own"));
     }
     let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
-    let names = Names::here()?;
+    let names = Names::new(&request.paths)?;
     let config = configuration(request, &names)?;
     let now = Timestamp::now();
     let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, |path| names.of(path))?;
@@ -196,11 +196,7 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
-    let tracked = match Git::here() {
-        Ok(git) if !paths.is_empty() => git.tree(true)?.files.into_iter().map(|version| version.path).collect(),
-        _ => Vec::new(),
-    };
-    let found = inputs::find(&paths, names, &tracked)?;
+    let found = inputs::find(&paths, names)?;
     let Followed { uses, refused } = uses::of_files(&found, names)?;
     let files = found.files;
     let mut looked = in_parallel(&files, |path| {
@@ -247,6 +243,10 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         None => git.staged()?,
     };
     for (path, wanted) in request.paths.iter().zip(&wanted) {
+        if !wanted.starts_with(git.root()) {
+            let outside = format!("{} is not in the repository {}", path.display(), git.root().display());
+            return Err(Error::new(Kind::Usage, outside).hint("run this in the repository that it is in"));
+        }
         if !wanted.exists() && !versions.iter().any(|version| version.path.starts_with(wanted)) {
             return Err(inputs::failed(path).cause("it is neither here nor in the commits"));
         }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod corpus;
+mod elsewhere;
 mod faults;
 mod git;
 mod inputs;

@@ -14,7 +14,7 @@ use super::references::{self, Provided, Reference};
 use super::rule::{AMBIGUOUS_SECRET, CHANGED_RULES, LARGE_TEXT, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16};
 use super::sealed::Expectations;
 use super::sift::{Sifted, sift};
-use super::{allow, plain, private_keys, readable, sealed, template};
+use super::{allow, attributes, plain, private_keys, readable, sealed, template};
 use crate::config::{Choice, Config};
 use crate::manifest::{
     Document, ManifestError, Reason, Source, check_faithful, decode, find_sealed, find_secrets, parse, parse_pieces,
@@ -357,6 +357,16 @@ pub fn changed_configuration(name: FileName) -> Looked {
     let findings = sheet.findings;
     looked.findings = findings;
     looked
+}
+
+/// Reports what a `.gitattributes` makes of other files.
+pub fn attributes(looked: &mut Looked, bytes: &[u8]) {
+    let text = lossy(bytes);
+    let mut sheet = Sheet::new(&looked.name, &text);
+    attributes::check(&mut sheet);
+    let mut findings = sheet.findings;
+    looked.findings.append(&mut findings);
+    looked.keep(Zeroizing::new(text.into_owned()));
 }
 
 /// Reports why a kustomization is not followed, unless it is reported already.

@@ -12,9 +12,11 @@
 //! | `sealed.rs`, `keys.rs` | SealedSecrets: form, place, dates; their keys |
 //! | `plain.rs`, `template.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
 //! | `references.rs`, `tree.rs` | what several documents say together |
+//! | `attributes.rs` | where Git checks out another text than is looked at |
 //! | `allow.rs`, `settings.rs`, `baseline.rs` | what is not reported, and why |
 
 pub mod allow;
+pub mod attributes;
 pub mod baseline;
 pub mod file;
 pub mod finding;
@@ -48,14 +50,14 @@ use zeroize::Zeroizing;
 use self::file::{Looked, Yardstick};
 use self::finding::{FileName, Finding};
 use self::git::{Content, Git, Tree, Version};
-use self::inputs::{Names, is_manifest};
+use self::inputs::{Found, Names, is_manifest};
 use self::keys::Keys;
 use self::rule::{Rule, Severity};
 use self::uses::Followed;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
-use crate::manifest::MAX_BYTES;
+use crate::manifest::{MAX_BYTES, ManifestError};
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -197,23 +199,28 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
     let found = inputs::find(&paths, names)?;
-    let Followed { uses, refused } = uses::of_files(&found, names)?;
-    let files = found.files;
+    let Followed { uses, refused, .. } = uses::of_files(&found, names)?;
+    let Found { files, links, .. } = found;
     let mut looked = in_parallel(&files, |path| {
         let name = names.of(path);
-        let used = name.path.as_ref().is_some_and(|path| uses.manifests.contains(path));
-        let manifest = used || named.contains(path) || is_manifest(path);
+        let used = |path: &PathBuf| uses.manifests.contains(path);
+        let manifest = named.contains(path) || is_manifest(path) || name.path.as_ref().is_some_and(used);
         Ok(match read(path, manifest)? {
             Some(Content::Whole(bytes)) => {
-                let errors = name.path.as_ref().and_then(|path| refused.get(path));
-                let mut looked = file::look(name, &bytes, manifest, false, yardstick);
-                errors.into_iter().for_each(|errors| file::unfollowed(&mut looked, &bytes, errors));
-                Some(looked)
+                let refused = name.path.as_ref().and_then(|path| refused.get(path));
+                Some(look(name, &bytes, manifest, false, refused, yardstick))
             }
             Some(Content::TooLarge(length)) => Some(file::too_large(name, length, manifest)),
             None => None,
         })
     })?;
+    for link in links {
+        // A key fits into a link as well.
+        if let Ok(target) = std::fs::read_link(&link) {
+            let target = file::look(names.of(&link), target.as_os_str().as_encoded_bytes(), false, false, yardstick);
+            looked.extend(Some(target).filter(|target| !target.findings.is_empty()));
+        }
+    }
     if !stdin.is_empty() {
         let bytes = Input::Stdin.read("manifests")?;
         looked.push(file::look(Names::stdin(), &bytes, true, false, yardstick));
@@ -251,8 +258,11 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
             return Err(inputs::failed(path).cause("it is neither here nor in the commits"));
         }
     }
-    let tree = git.tree(request.staged)?;
-    let Followed { uses, refused } = uses::in_git(&git, &versions, &tree)?;
+    let tree = if request.staged { git.staged_tree()? } else { git.tree_at(None)? };
+    let before = git.tree_at(request.since.as_deref())?;
+    let followed = uses::in_git(&git, &versions, &tree)?;
+    versions.extend(uses::newly_used(&git, &before, &tree, &versions, &followed)?);
+    let Followed { uses, refused, .. } = followed;
     versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
@@ -260,22 +270,18 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         let contents: Vec<_> = some.iter().map(|version| Ok((version, git.read(version)?))).collect::<Result<_, Error>>()?;
         looked.extend(in_parallel(&contents, |(version, content)| {
             let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
-            let manifest = is_manifest(&version.path) || uses.manifests.contains(&version.path);
+            let manifest = !version.is_link && (is_manifest(&version.path) || uses.manifests.contains(&version.path));
             let history = version.commit.is_some();
             Ok(Some(match content {
-                Content::Whole(bytes) => {
-                    let mut looked = file::look(name, bytes, manifest, history, yardstick);
-                    refused.get(version).into_iter().for_each(|errors| file::unfollowed(&mut looked, bytes, errors));
-                    looked
-                }
+                Content::Whole(bytes) => look(name, bytes, manifest, history, refused.get(version), yardstick),
                 Content::TooLarge(length) => file::too_large(name, *length, manifest),
             }))
         })?);
     }
-    if let Some(revision) = &request.since {
-        compare(&git, revision, &tree, names, &mut looked)?;
+    if request.since.is_some() {
+        compare(&git, &before, &tree, names, &mut looked)?;
     }
-    for version in &versions {
+    for version in versions.iter().filter(|version| !version.is_link) {
         for is_env in [true, false] {
             if let Some(source) = uses.values.get(&(version.path.clone(), is_env))
                 && let Content::Whole(bytes) = git.read(version)?
@@ -288,11 +294,30 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
     Ok(looked)
 }
 
+/// Looks at a file, and at what it makes of others; `refused`: what of that is not followed.
+fn look(
+    name: FileName,
+    bytes: &[u8],
+    is_manifest: bool,
+    history: bool,
+    refused: Option<&Vec<ManifestError>>,
+    yardstick: &Yardstick,
+) -> Looked {
+    let mut looked = file::look(name, bytes, is_manifest, history, yardstick);
+    if let Some(errors) = refused {
+        file::unfollowed(&mut looked, bytes, errors);
+    }
+    if looked.name.from_root.ends_with(".gitattributes") && !history {
+        file::attributes(&mut looked, bytes);
+    }
+    looked
+}
+
 /// Finds what a branch changes about its own check: the configuration, and comments that allow something.
-fn compare(git: &Git, revision: &str, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
-    let before = git.files_at(revision)?;
+fn compare(git: &Git, before: &Tree, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
+    let earlier: HashMap<&PathBuf, &Version> = before.files.iter().map(|version| (&version.path, version)).collect();
     for file in looked.iter_mut().filter(|file| file.name.commit.is_none() && file.has_comments) {
-        let earlier = file.name.path.as_ref().and_then(|path| before.get(path));
+        let earlier = file.name.path.as_ref().and_then(|path| earlier.get(path));
         match earlier.map(|version| git.read(version)).transpose()? {
             Some(Content::Whole(bytes)) => file.compare_with(&bytes),
             _ => file.compare_with(b""),
@@ -300,7 +325,7 @@ fn compare(git: &Git, revision: &str, tree: &Tree, names: &Names, looked: &mut V
     }
     let is_configuration = |version: &&Version| version.path.ends_with(config::FILE);
     let now: HashSet<&Version> = tree.files.iter().filter(is_configuration).collect();
-    let then: HashSet<&Version> = before.values().filter(is_configuration).collect();
+    let then: HashSet<&Version> = before.files.iter().filter(is_configuration).collect();
     let changed: BTreeSet<&PathBuf> = now.symmetric_difference(&then).map(|version| &version.path).collect();
     looked.extend(changed.into_iter().map(|path| file::changed_configuration(names.of(path))));
     Ok(())

@@ -1,6 +1,7 @@
 //! What kustomizations and links make of other files, in the tree and in Git.
 
-use std::collections::HashMap;
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
@@ -15,16 +16,19 @@ use crate::manifest::{ManifestError, Reason};
 pub struct Followed<K> {
     /// What is made of other files.
     pub uses: Uses,
+    /// Where it was read.
+    read: HashSet<K>,
     /// What kustomize may read otherwise.
     pub refused: HashMap<K, Vec<ManifestError>>,
 }
 
-impl<K: Hash + Eq> Followed<K> {
+impl<K: Clone + Hash + Eq> Followed<K> {
     fn nothing() -> Self {
-        Self { uses: Uses::default(), refused: HashMap::new() }
+        Self { uses: Uses::default(), read: HashSet::new(), refused: HashMap::new() }
     }
 
     fn add(&mut self, file: K, folder: &Path, bytes: &[u8]) {
+        self.read.insert(file.clone());
         let refused = self.uses.add(folder, bytes);
         if !refused.is_empty() {
             self.refused.insert(file, refused);
@@ -83,23 +87,55 @@ pub fn in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Followed<V
         }
         Ok::<_, Error>(())
     };
-    let of = |path: &Path| tree.files.iter().chain(versions).filter(move |version| version.path == path);
-    for version in tree.files.iter().chain(versions).filter(|version| is_kustomization(&version.path)) {
+    // The present versions are in the tree.
+    let all = || tree.files.iter().chain(versions.iter().filter(|version| version.commit.is_some() && !version.is_link));
+    let by_path = LazyCell::new(|| {
+        let mut by_path: HashMap<&Path, Vec<&Version>> = HashMap::new();
+        for version in all() {
+            by_path.entry(&version.path).or_default().push(version);
+        }
+        by_path
+    });
+    let of = |path: &Path| by_path.get(tree.resolve(path).as_path()).into_iter().flatten();
+    for version in all().filter(|version| is_kustomization(&version.path)) {
         add(&mut followed, version, &folder_of(&version.path))?;
     }
-    for link in tree.links().filter(|link| is_kustomization(link)) {
-        for version in of(&tree.resolve(link)) {
+    for link in tree.links.keys().filter(|link| is_kustomization(link)) {
+        for version in of(link) {
             add(&mut followed, version, &folder_of(link))?;
         }
     }
     for (file, folder) in std::mem::take(&mut followed.uses.generators) {
-        for version in of(&tree.resolve(&file)) {
+        for version in of(&file) {
             add(&mut followed, version, &folder)?;
         }
     }
-    if tree.links().next().is_some() {
+    if !tree.links.is_empty() {
         followed.uses.resolve(|path| Some(tree.resolve(path)));
     }
-    followed.uses.manifests.extend(tree.links().filter(|link| is_manifest(link)).map(|link| tree.resolve(link)));
+    followed.uses.manifests.extend(tree.links.keys().filter(|link| is_manifest(link)).map(|link| tree.resolve(link)));
     Ok(followed)
+}
+
+/// Files that have not changed, and that kustomizations or links make manifests or values only now.
+pub fn newly_used(
+    git: &Git,
+    before: &Tree,
+    tree: &Tree,
+    versions: &[Version],
+    now: &Followed<Version>,
+) -> Result<Vec<Version>, Error> {
+    if before.links == tree.links && !versions.iter().any(|version| now.read.contains(version)) {
+        return Ok(Vec::new());
+    }
+    let then = in_git(git, &[], before)?.uses;
+    let now = &now.uses;
+    let is_value = |uses: &Uses, path: &Path| [true, false].map(|is_env| uses.values.contains_key(&(path.to_owned(), is_env)));
+    let is_new = |path: &Path| {
+        let manifest = !is_manifest(path) && now.manifests.contains(path) && !then.manifests.contains(path);
+        manifest || is_value(now, path) != is_value(&then, path)
+    };
+    let known: HashSet<&Version> = versions.iter().collect();
+    let files = tree.files.iter().filter(|version| !known.contains(version) && is_new(&version.path));
+    Ok(files.cloned().collect())
 }

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
-use super::super::harness::World;
+use super::super::harness::{Keys, World};
+use super::check;
 use super::git::{git, repository};
 
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: bulla-canary-7f3a}\n";
@@ -117,4 +118,62 @@ fn commits_of_a_path_behind_a_link() {
         world.bulla(&["check", "--since", "HEAD~1", path]).exits(2);
         world.bulla(&["check", "--staged", path]).exits(2);
     }
+}
+
+/// What stands in Git may be another text when it is checked out, and a link may hold a key.
+#[test]
+fn attributes_and_links_of_a_branch() {
+    let world = repository();
+    world.write("repo/.gitattributes", "*.yaml working-tree-encoding=IBM037\n");
+    symlink(Keys::get().identity("x25519"), world.path("repo/link")).unwrap();
+    let wanted =
+        [("not-text".to_owned(), "repo/.gitattributes".to_owned(), 1), ("age-identity".to_owned(), "repo/link".to_owned(), 1)];
+    assert_eq!(check(&world, &["repo"]), wanted);
+    git(&world, &["add", "repo/.gitattributes", "repo/link"]);
+    assert_eq!(check(&world, &["--staged"]), wanted);
+    git(&world, &["commit", "-qm", "second"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), wanted);
+}
+
+/// A link whose target is a manifest becomes a file with the same content.
+#[test]
+fn a_link_that_becomes_a_file() {
+    let world = repository();
+    symlink(SECRET, world.path("repo/s.yaml")).unwrap();
+    git(&world, &["add", "repo/s.yaml"]);
+    git(&world, &["commit", "-qm", "second"]);
+    finds(&world, "", &["--since", "HEAD~1"], 0);
+    std::fs::remove_file(world.path("repo/s.yaml")).unwrap();
+    world.write("repo/s.yaml", SECRET);
+    git(&world, &["add", "repo/s.yaml"]);
+    finds(&world, "", &["--staged"], 1);
+    git(&world, &["commit", "-qm", "third"]);
+    finds(&world, "", &["--since", "HEAD~1"], 1);
+}
+
+/// What a file is may change without it.
+#[test]
+fn files_that_commits_make_manifests() {
+    let world = repository();
+    world.write("repo/notes.txt", SECRET);
+    world.write("repo/s.env", "A=bulla-canary-7f3a\n");
+    world.write("repo/kustomization.yaml", "namespace: x\n");
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), []);
+    let is = |rule: &str, file: &str, line| (rule.to_owned(), file.to_owned(), line);
+    let both = [is("plaintext-secret", "repo/notes.txt", 4), is("plaintext-generator", "repo/s.env", 1)];
+    world.write("repo/kustomization.yaml", "resources: [notes.txt]\nsecretGenerator: [{name: a, envs: [s.env]}]\n");
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged"]), both);
+    git(&world, &["commit", "-qm", "third"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), both);
+    assert_eq!(check(&world, &["--since", "HEAD~1", "repo/s.env"]), both[1..]);
+    world.write("repo/kustomization.yaml", "# mended\nresources: [notes.txt]\nsecretGenerator: [{name: a, envs: [s.env]}]\n");
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged"]), [], "not new");
+    git(&world, &["reset", "-q", "--hard", "HEAD~1"]);
+    symlink("notes.txt", world.path("repo/s.yaml")).unwrap();
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged"]), both[..1]);
 }

@@ -143,7 +143,7 @@ pub fn look(name: FileName, bytes: &[u8], is_manifest: bool, history: bool, yard
         return Looked::nothing(name);
     }
     if !is_manifest {
-        return text_only(name, bytes, &sifted);
+        return text_only(name, bytes, sifted, recoded);
     }
     let mut looked = Looked::nothing(name);
     match decode(bytes.to_vec()) {
@@ -165,25 +165,23 @@ pub fn look(name: FileName, bytes: &[u8], is_manifest: bool, history: bool, yard
     looked
 }
 
-/// A file that is no manifest: only keys are looked for.
-fn text_only(name: FileName, bytes: &[u8], sifted: &Sifted) -> Looked {
+/// A file that is no manifest: only keys are looked for. `recoded`: in UTF-16, where the sieve meets nothing.
+fn text_only(name: FileName, bytes: &[u8], sifted: Sifted, recoded: bool) -> Looked {
     let mut looked = Looked::nothing(name);
-    if sifted.keys.is_empty() {
+    if sifted.keys.is_empty() && !recoded {
         return looked;
     }
     let text = lossy(bytes);
+    let sifted = if matches!(text, Cow::Borrowed(_)) { sifted } else { sift(text.as_bytes()) };
     let mut sheet = Sheet::new(&looked.name, &text);
-    match &text {
-        Cow::Borrowed(_) => private_keys::check(&mut sheet, sifted, &[]),
-        Cow::Owned(text) => private_keys::check(&mut sheet, &sift(text.as_bytes()), &[]),
-    }
+    private_keys::check(&mut sheet, &sifted, &[]);
     let findings = sheet.findings;
     looked.findings = findings;
     looked.keep(Zeroizing::new(text.into_owned()));
     looked
 }
 
-/// The text without what is none; of UTF-16 without a mark, every second byte.
+/// The text without what is none; of UTF-16, what is ASCII.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     if bytes.contains(&0) {
         let text: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();

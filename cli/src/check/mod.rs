@@ -340,15 +340,11 @@ fn read(path: &Path, manifest: bool) -> Result<Option<Content>, Error> {
     let length = file.metadata().map_err(failed)?.len();
     let most = MAX_BYTES as u64;
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or_default() + 1));
-    if !manifest || length > most {
+    if length > most {
         // The beginning says whether it is text.
         (&mut file).take(8192).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.contains(&0) && !matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-            return Ok(None);
-        }
-        if length > most {
-            return Ok(Some(Content::TooLarge(length)));
-        }
+        let is_text = manifest || !bytes.contains(&0) || matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
+        return Ok(is_text.then_some(Content::TooLarge(length)));
     }
     file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some(Content::Whole(bytes)))

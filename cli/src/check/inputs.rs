@@ -96,13 +96,24 @@ fn without_links(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.to_owned())
 }
 
-/// Whether kubectl would read it, or what it is rendered to.
+/// Whether kubectl would read it, or what it is rendered to, or an editor or somebody else has kept it from that.
 #[must_use]
 pub fn is_manifest(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let name = name.to_ascii_lowercase();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    MANIFESTS.contains(&ending) || name == "kustomization" || name.contains(".yaml.") || name.contains(".yml.")
+    // `s.yaml.example`, `s.json~`, `s.yml-old`
+    let kept = |ending: &str| {
+        name.match_indices(ending).any(|(at, _)| name[at + ending.len()..].starts_with(|c: char| !c.is_ascii_alphanumeric()))
+    };
+    MANIFESTS.contains(&ending) || name == "kustomization" || [".yaml", ".yml", ".json"].iter().any(|ending| kept(ending))
+}
+
+/// Whether Helm renders it, whatever its name: below `templates` in a chart.
+pub fn is_template(path: &Path, is_chart: impl Fn(&Path) -> bool) -> bool {
+    let mut folders = path.ancestors().skip(1).filter(|folder| folder.ends_with("templates"));
+    path.file_name().is_some_and(|name| name != "NOTES.txt")
+        && folders.any(|folder| is_chart(&folder.with_file_name("Chart.yaml")))
 }
 
 /// What is looked at.

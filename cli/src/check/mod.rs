@@ -50,7 +50,7 @@ use zeroize::Zeroizing;
 use self::file::{Looked, Yardstick};
 use self::finding::{FileName, Finding};
 use self::git::{Content, Git, Tree, Version};
-use self::inputs::{Found, Names, is_manifest};
+use self::inputs::{Found, Names, is_manifest, is_template};
 use self::keys::Keys;
 use self::rule::{Rule, Severity};
 use self::uses::Followed;
@@ -203,7 +203,7 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let Found { files, links, .. } = found;
     let mut looked = in_parallel(&files, |path| {
         let name = names.of(path);
-        let used = |path: &PathBuf| uses.manifests.contains(path);
+        let used = |path: &PathBuf| uses.manifests.contains(path) || is_template(path, Path::is_file);
         let manifest = named.contains(path) || is_manifest(path) || name.path.as_ref().is_some_and(used);
         Ok(match read(path, manifest)? {
             Some(Content::Whole(bytes)) => {
@@ -263,6 +263,8 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
     let followed = uses::in_git(&git, &versions, &tree)?;
     versions.extend(uses::newly_used(&git, &before, &tree, &versions, &followed)?);
     let Followed { uses, refused, .. } = followed;
+    let all = tree.files.iter().chain(&versions).map(|version| &version.path);
+    let charts: HashSet<PathBuf> = all.filter(|path| path.ends_with("Chart.yaml")).cloned().collect();
     versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
@@ -270,7 +272,8 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         let contents: Vec<_> = some.iter().map(|version| Ok((version, git.read(version)?))).collect::<Result<_, Error>>()?;
         looked.extend(in_parallel(&contents, |(version, content)| {
             let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
-            let manifest = !version.is_link && (is_manifest(&version.path) || uses.manifests.contains(&version.path));
+            let used = |path| uses.manifests.contains(path) || is_template(path, |chart| charts.contains(chart));
+            let manifest = !version.is_link && (is_manifest(&version.path) || used(&version.path));
             let history = version.commit.is_some();
             Ok(Some(match content {
                 Content::Whole(bytes) => look(name, bytes, manifest, history, refused.get(version), yardstick),

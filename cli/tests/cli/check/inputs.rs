@@ -1,6 +1,7 @@
 //! Files that are no good: encodings, sizes, bombs. Nothing crashes, and what matters is said.
 
 use super::super::harness::{Keys, SECRET};
+use super::git::git;
 use super::{check, world};
 
 fn rules(text: impl AsRef<[u8]>) -> Vec<(String, u64)> {
@@ -90,4 +91,32 @@ fn private_keys_in_any_text() {
         let found: Vec<_> = check(&world, &["repo"]).into_iter().map(|(rule, file, _)| (rule, file)).collect();
         assert_eq!(found, [("age-identity".to_owned(), "repo/key.txt".to_owned())]);
     }
+}
+
+/// Helm renders whatever stands below `templates`, and editors leave what they saved before.
+#[test]
+fn manifests_by_other_names() {
+    let world = world();
+    world.write("repo/chart/Chart.yaml", "name: c\n");
+    let manifests = [
+        "#s.yaml#",
+        "chart/templates/db.txt",
+        "chart/templates/tests/db",
+        "s.json.bak",
+        "s.yaml~",
+        "s.yml-old",
+        "secret.yaml.example",
+    ];
+    let others = ["chart/db.txt", "chart/templates/NOTES.txt", "json", "s.yamllint", "s.yml2", "templates/db.txt"];
+    for name in manifests.iter().chain(&others) {
+        world.write(&format!("repo/{name}"), SECRET);
+    }
+    let found = |args: &[&str]| -> Vec<_> {
+        let found = check(&world, args).into_iter().filter(|(rule, ..)| rule == "plaintext-secret");
+        found.map(|(_, file, _)| file.trim_start_matches("repo/").to_owned()).collect()
+    };
+    assert_eq!(found(&["repo"]), manifests);
+    git(&world, &["init", "-q"]);
+    git(&world, &["add", "."]);
+    assert_eq!(found(&["--staged"]), manifests);
 }

@@ -14,7 +14,7 @@ use super::references::{self, Provided, Reference};
 use super::rule::{AMBIGUOUS_SECRET, CHANGED_RULES, LARGE_TEXT, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16};
 use super::sealed::Expectations;
 use super::sift::{Sifted, sift};
-use super::{allow, plain, private_keys, readable, sealed, template};
+use super::{allow, attributes, plain, private_keys, readable, sealed, template};
 use crate::config::{Choice, Config};
 use crate::manifest::{
     Document, ManifestError, Reason, Source, check_faithful, decode, find_sealed, find_secrets, parse, parse_pieces,
@@ -22,6 +22,9 @@ use crate::manifest::{
 
 /// Most refusals of our reader that one file may have.
 const MOST_REFUSALS: usize = 100;
+
+/// What is said of a kustomization that our reader takes, and does not follow.
+const UNFOLLOWED: &str = "what names files or values in a kustomization is not plain text here, so that it is not followed";
 
 /// What all files are held against.
 pub struct Yardstick {
@@ -140,7 +143,7 @@ pub fn look(name: FileName, bytes: &[u8], is_manifest: bool, history: bool, yard
         return Looked::nothing(name);
     }
     if !is_manifest {
-        return text_only(name, bytes, &sifted);
+        return text_only(name, bytes, sifted, recoded);
     }
     let mut looked = Looked::nothing(name);
     match decode(bytes.to_vec()) {
@@ -162,25 +165,23 @@ pub fn look(name: FileName, bytes: &[u8], is_manifest: bool, history: bool, yard
     looked
 }
 
-/// A file that is no manifest: only keys are looked for.
-fn text_only(name: FileName, bytes: &[u8], sifted: &Sifted) -> Looked {
+/// A file that is no manifest: only keys are looked for. `recoded`: in UTF-16, where the sieve meets nothing.
+fn text_only(name: FileName, bytes: &[u8], sifted: Sifted, recoded: bool) -> Looked {
     let mut looked = Looked::nothing(name);
-    if sifted.keys.is_empty() {
+    if sifted.keys.is_empty() && !recoded {
         return looked;
     }
     let text = lossy(bytes);
+    let sifted = if matches!(text, Cow::Borrowed(_)) { sifted } else { sift(text.as_bytes()) };
     let mut sheet = Sheet::new(&looked.name, &text);
-    match &text {
-        Cow::Borrowed(_) => private_keys::check(&mut sheet, sifted, &[]),
-        Cow::Owned(text) => private_keys::check(&mut sheet, &sift(text.as_bytes()), &[]),
-    }
+    private_keys::check(&mut sheet, &sifted, &[]);
     let findings = sheet.findings;
     looked.findings = findings;
     looked.keep(Zeroizing::new(text.into_owned()));
     looked
 }
 
-/// The text without what is none; of UTF-16 without a mark, every second byte.
+/// The text without what is none; of UTF-16, what is ASCII.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     if bytes.contains(&0) {
         let text: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
@@ -354,6 +355,35 @@ pub fn changed_configuration(name: FileName) -> Looked {
     let findings = sheet.findings;
     looked.findings = findings;
     looked
+}
+
+/// Reports what a `.gitattributes` makes of other files.
+pub fn attributes(looked: &mut Looked, bytes: &[u8]) {
+    let text = lossy(bytes);
+    let mut sheet = Sheet::new(&looked.name, &text);
+    attributes::check(&mut sheet);
+    let mut findings = sheet.findings;
+    looked.findings.append(&mut findings);
+    looked.keep(Zeroizing::new(text.into_owned()));
+}
+
+/// Reports why a kustomization is not followed, unless it is reported already.
+pub fn unfollowed(looked: &mut Looked, bytes: &[u8], errors: &[ManifestError]) {
+    let text = lossy(bytes);
+    let mut sheet = Sheet::new(&looked.name, &text);
+    for error in errors {
+        let rule = readable::rule_for(&error.reason);
+        let at = sheet.offset(error.place.line, error.place.column);
+        let message = match rule {
+            _ if rule == AMBIGUOUS_SECRET => UNFOLLOWED.to_owned(),
+            _ => error.reason.to_string(),
+        };
+        sheet.report(rule, at..at, &Show::Nothing, &error.place.path, message);
+    }
+    let mut findings = sheet.findings;
+    findings.retain(|new| !looked.findings.iter().any(|old| (old.rule, old.line) == (new.rule, new.line)));
+    looked.findings.append(&mut findings);
+    looked.keep(Zeroizing::new(text.into_owned()));
 }
 
 /// A file that a generator takes values from.

@@ -1,7 +1,7 @@
 //! Versions of files that are in Git and nowhere else: what is staged, and what the commits after a revision brought.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
 use gix::index::entry::Mode;
@@ -9,11 +9,8 @@ use gix::objs::tree::EntryKind;
 use gix::{ObjectId, Repository};
 use zeroize::Zeroizing;
 
-use crate::config::without_parents;
 use crate::error::{Error, Kind, warn};
 use crate::manifest::MAX_BYTES;
-
-const FILES: &[EntryKind] = &[EntryKind::Blob, EntryKind::BlobExecutable];
 
 /// One version of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,6 +19,8 @@ pub struct Version {
     pub path: PathBuf,
     /// Start of the commit's id, if another version is there now.
     pub commit: Option<String>,
+    /// It is a link, and its content where it leads.
+    pub is_link: bool,
     id: ObjectId,
 }
 
@@ -31,22 +30,40 @@ pub struct Git {
     root: PathBuf,
 }
 
-/// All files of the index or of the last commit.
+/// All files and links of the index or of a commit.
 pub struct Tree {
     /// Regular files.
     pub files: Vec<Version>,
-    /// Links, and where they lead.
-    links: HashMap<PathBuf, PathBuf>,
+    /// Links, and what they name.
+    pub(super) links: HashMap<PathBuf, PathBuf>,
 }
 
+/// Most links that a path may lead over, as Linux has it.
+const MOST_LINKS: usize = 40;
+
 impl Tree {
-    /// Links, and where they lead in the end.
-    pub fn links(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.links.iter().map(|(link, target)| {
-            let next = |at: &&Path| self.links.get(*at).map(PathBuf::as_path);
-            let end = std::iter::successors(Some(target.as_path()), next).take(8).last().unwrap_or(target);
-            (link.as_path(), end)
-        })
+    /// Where a path leads in the end.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        let (mut path, mut links) = (path.to_owned(), 0);
+        loop {
+            let (mut at, mut rest) = (PathBuf::new(), path.components());
+            let target = loop {
+                match rest.next() {
+                    None => return at,
+                    Some(Component::ParentDir) => {
+                        at.pop();
+                    }
+                    Some(part) => at.push(part),
+                }
+                if let Some(target) = self.links.get(&at).filter(|_| links < MOST_LINKS) {
+                    break target;
+                }
+            };
+            links += 1;
+            at.pop();
+            path = at.join(target).join(rest.as_path());
+        }
     }
 }
 
@@ -58,9 +75,16 @@ pub enum Content {
     TooLarge(u64),
 }
 
-/// Whether an entry of the index is a file: neither a link, nor a submodule, nor one side of a conflict.
-fn is_file(entry: &gix::index::Entry) -> bool {
-    matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && entry.stage_raw() == 0
+/// Path, content and whether it is a link.
+type Entry = (Vec<u8>, ObjectId, bool);
+
+/// Whether an entry of the index is a link or a file; none for submodules.
+fn is_link(entry: &gix::index::Entry) -> Option<bool> {
+    match entry.mode {
+        Mode::FILE | Mode::FILE_EXECUTABLE => Some(false),
+        Mode::SYMLINK => Some(true),
+        _ => None,
+    }
 }
 
 impl Git {
@@ -70,78 +94,97 @@ impl Git {
             let failed = Error::new(Kind::Usage, "there is no Git repository here").cause("--staged and --since ask one");
             failed.hint("run this in a repository, or check files as they are: bulla check PATH")
         })?;
+        Ok(Self::of(repository))
+    }
+
+    /// The repository with this root.
+    pub fn at(root: &Path) -> Result<Self, Error> {
+        gix::open(root).map(Self::of).map_err(|error| failed("cannot read the repository", &error))
+    }
+
+    fn of(repository: Repository) -> Self {
         let root = repository.workdir().unwrap_or(repository.git_dir()).to_owned();
         let root = std::fs::canonicalize(&root).unwrap_or(root);
-        Ok(Self { repository, root })
+        Self { repository, root }
+    }
+
+    /// The root of the working tree.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the files and links are that the index has, also those in conflict.
+    pub fn tracked(&self) -> Result<Vec<PathBuf>, Error> {
+        let index = self.index()?;
+        let entries = index.entries().iter().filter(|entry| !matches!(entry.mode, Mode::COMMIT | Mode::DIR));
+        Ok(entries.map(|entry| self.path(entry.path(&index).as_bytes())).collect())
     }
 
     /// What the next commit would add or change.
     pub fn staged(&self) -> Result<Vec<Version>, Error> {
-        let failed = |error: &dyn std::fmt::Display| failed("cannot read the index of the repository", error);
         let index = self.index()?;
-        let head = self.repository.head_tree_id_or_empty().map_err(|error| failed(&error))?;
-        let committed = self.files_of(head.detach())?;
+        let committed = self.entries_of(self.head()?.detach())?;
         let mut versions = Vec::new();
         for entry in index.entries() {
             let path = entry.path(&index);
             let is_empty = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD);
-            if !is_file(entry) || is_empty || committed.get(path.as_bytes()) == Some(&entry.id) {
-                continue;
+            if let Some(is_link) = is_link(entry)
+                && entry.stage_raw() == 0
+                && !is_empty
+                && committed.get(path.as_bytes()) != Some(&(entry.id, is_link))
+            {
+                versions.push(Version { path: self.path(path.as_bytes()), commit: None, is_link, id: entry.id });
             }
-            versions.push(Version { path: self.path(path.as_bytes()), commit: None, id: entry.id });
         }
         Ok(versions)
     }
 
-    /// All files that the next commit would have, or that the last one has.
-    pub fn tree(&self, staged: bool) -> Result<Tree, Error> {
-        let (mut files, mut links) = (Vec::new(), Vec::new());
-        if staged {
-            let index = self.index()?;
-            for entry in index.entries().iter().filter(|entry| entry.stage_raw() == 0) {
-                match entry.mode {
-                    Mode::FILE | Mode::FILE_EXECUTABLE => &mut files,
-                    Mode::SYMLINK => &mut links,
-                    _ => continue,
-                }
-                .push((entry.path(&index).to_vec(), entry.id));
+    /// All that the next commit would have.
+    pub fn staged_tree(&self) -> Result<Tree, Error> {
+        let index = self.index()?;
+        let entries = index.entries().iter().filter(|entry| entry.stage_raw() == 0);
+        self.tree(entries.filter_map(|entry| Some((entry.path(&index).to_vec(), entry.id, is_link(entry)?))))
+    }
+
+    /// All that a revision has, or the last commit.
+    pub fn tree_at(&self, revision: Option<&str>) -> Result<Tree, Error> {
+        let tree = match revision {
+            Some(revision) => {
+                self.commit(revision)?.tree_id().map_err(|error| failed("cannot read from the repository", &error))?
             }
-        } else {
-            let head = self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))?.detach();
-            (files, links) = (self.brought(None, head, FILES)?, self.brought(None, head, &[EntryKind::Link])?);
-        }
-        let files = files.into_iter().map(|(path, id)| Version { path: self.path(&path), commit: None, id }).collect();
-        let mut tree = Tree { files, links: HashMap::new() };
-        for (path, id) in links {
-            let path = self.path(&path);
-            if let Content::Whole(target) = self.read(&Version { path: path.clone(), commit: None, id })? {
-                let target = path.parent().unwrap_or(&self.root).join(target.to_str_lossy().as_ref());
-                tree.links.insert(path, without_parents(&target));
+            None => self.head()?,
+        };
+        self.tree(self.brought(None, tree.detach())?)
+    }
+
+    fn tree(&self, entries: impl IntoIterator<Item = Entry>) -> Result<Tree, Error> {
+        let mut tree = Tree { files: Vec::new(), links: HashMap::new() };
+        for (path, id, is_link) in entries {
+            let version = Version { path: self.path(&path), commit: None, is_link, id };
+            if !is_link {
+                tree.files.push(version);
+            } else if let Content::Whole(target) = self.read(&version)? {
+                tree.links.insert(version.path, PathBuf::from(target.to_str_lossy().as_ref()));
             }
         }
         Ok(tree)
     }
 
+    /// The tree of the last commit.
+    fn head(&self) -> Result<gix::Id<'_>, Error> {
+        self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))
+    }
+
     /// A file as it is staged, if it is.
     pub fn staged_file(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let index = self.index()?;
-        let mut files = index.entries().iter().filter(|entry| is_file(entry));
+        let mut files = index.entries().iter().filter(|entry| is_link(entry) == Some(false) && entry.stage_raw() == 0);
         let Some(entry) = files.find(|entry| self.path(entry.path(&index).as_bytes()) == path) else { return Ok(None) };
-        Ok(match self.read(&Version { path: path.to_owned(), commit: None, id: entry.id })? {
+        Ok(match self.read(&Version { path: path.to_owned(), commit: None, is_link: false, id: entry.id })? {
             Content::Whole(bytes) => Some(bytes),
             Content::TooLarge(_) => None,
         })
-    }
-
-    /// All files of a revision.
-    pub fn files_at(&self, revision: &str) -> Result<HashMap<PathBuf, Version>, Error> {
-        let commit = self.commit(revision)?;
-        let tree = commit.tree_id().map_err(|error| failed("cannot read from the repository", &error))?.detach();
-        let versions = self.brought(None, tree, FILES)?.into_iter().map(|(path, id)| {
-            let path = self.path(&path);
-            (path.clone(), Version { path, commit: None, id })
-        });
-        Ok(versions.collect())
     }
 
     fn index(&self) -> Result<gix::worktree::Index, Error> {
@@ -168,8 +211,7 @@ impl Git {
             Error::new(Kind::Usage, "this repository has no commit").hint("check what is staged (--staged), or files as they are")
         })?;
         let from = self.commit(revision)?;
-        let present =
-            self.files_of(self.repository.head_tree_id_or_empty().map_err(|error| failed("cannot read HEAD", &error))?.detach())?;
+        let present = self.entries_of(self.head()?.detach())?;
         let unreadable = |error: &dyn std::fmt::Display| failed("cannot read the history of the repository", error);
         let walk = self.repository.rev_walk([head.detach()]).with_hidden([from.id]).all().map_err(|error| unreadable(&error))?;
         let mut known = HashMap::new();
@@ -186,18 +228,20 @@ impl Git {
             if shallow && parents.is_empty() {
                 warn(format!("the clone is shallow: everything in {} counts as new", commit.id().shorten_or_id()));
             }
-            let mut brought = self.brought(parents.first().copied(), tree, FILES)?;
+            let mut brought = self.brought(parents.first().copied(), tree)?;
             for parent in parents.iter().skip(1) {
                 // A merge brings what none of its sides had.
-                let also: HashSet<_> = self.brought(Some(*parent), tree, FILES)?.into_iter().collect();
+                let also: HashSet<_> = self.brought(Some(*parent), tree)?.into_iter().collect();
                 brought.retain(|version| also.contains(version));
             }
-            for (path, id) in brought {
-                let commit = (present.get(&path) != Some(&id)).then(|| commit.id().shorten_or_id().to_string());
-                known.insert((path, id), commit);
+            for (path, id, is_link) in brought {
+                let commit = (present.get(&path) != Some(&(id, is_link))).then(|| commit.id().shorten_or_id().to_string());
+                known.insert((path, id, is_link), commit);
             }
         }
-        let versions = known.into_iter().map(|((path, id), commit)| Version { path: self.path(&path), commit, id });
+        let version =
+            |((path, id, is_link), commit): ((Vec<u8>, _, _), _)| Version { path: self.path(&path), commit, is_link, id };
+        let versions = known.into_iter().map(version);
         let mut versions: Vec<_> = versions.collect();
         versions.sort_by(|a, b| (&a.path, &a.commit).cmp(&(&b.path, &b.commit)));
         Ok(versions)
@@ -220,13 +264,13 @@ impl Git {
             .map_or_else(|_| self.root.join(path.to_str_lossy().as_ref()), |path| self.root.join(path))
     }
 
-    /// All files of a tree with their ids.
-    fn files_of(&self, tree: ObjectId) -> Result<HashMap<Vec<u8>, ObjectId>, Error> {
-        Ok(self.brought(None, tree, FILES)?.into_iter().collect())
+    /// All files and links of a tree, by path.
+    fn entries_of(&self, tree: ObjectId) -> Result<HashMap<Vec<u8>, (ObjectId, bool)>, Error> {
+        Ok(self.brought(None, tree)?.into_iter().map(|(path, id, is_link)| (path, (id, is_link))).collect())
     }
 
-    /// What of these kinds is in `after` and not, or not so, in `before`.
-    fn brought(&self, before: Option<ObjectId>, after: ObjectId, kinds: &[EntryKind]) -> Result<Vec<(Vec<u8>, ObjectId)>, Error> {
+    /// The files and links that are in `after` and not, or not so, in `before`.
+    fn brought(&self, before: Option<ObjectId>, after: ObjectId) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
         let mut todo = vec![(Vec::new(), before, after)];
         while let Some((folder, before, after)) = todo.pop() {
@@ -234,7 +278,9 @@ impl Git {
             let old: HashMap<_, _> = old.into_iter().map(|(name, kind, id)| (name, (kind, id))).collect();
             for (name, kind, id) in new {
                 let before = old.get(&name);
-                if before.is_some_and(|(_, old)| *old == id) {
+                // A link that becomes a file may keep its content.
+                let is_link = kind == EntryKind::Link;
+                if before.is_some_and(|(old_kind, old)| *old == id && is_link == (*old_kind == EntryKind::Link)) {
                     continue;
                 }
                 let path = if folder.is_empty() { name } else { [&folder[..], b"/", &name].concat() };
@@ -242,8 +288,8 @@ impl Git {
                     EntryKind::Tree => {
                         todo.push((path, before.filter(|(kind, _)| *kind == EntryKind::Tree).map(|(_, id)| *id), id));
                     }
-                    kind if kinds.contains(&kind) => found.push((path, id)),
-                    _ => {}
+                    EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link => found.push((path, id, is_link)),
+                    EntryKind::Commit => {}
                 }
             }
         }

@@ -1,13 +1,15 @@
 //! Which files are looked at: those below folders that Git does not ignore, those that are named, standard input.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 
 use super::finding::FileName;
+use super::git::Git;
 use crate::config::{repository, without_parents};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, warn};
 
 /// Endings of files that kubectl reads, or that become such files.
 const MANIFESTS: [&str; 7] = ["yaml", "yml", "json", "tpl", "tmpl", "gotmpl", "j2"];
@@ -20,14 +22,28 @@ const MOST_IGNORED: u64 = 1024 * 1024;
 pub struct Names {
     here: PathBuf,
     root: PathBuf,
+    /// What was asked for by way of links, and where it is.
+    linked: Vec<(PathBuf, PathBuf)>,
+    /// The repositories that are asked about: what is behind a link counts if it is in one.
+    within: Vec<PathBuf>,
 }
 
 impl Names {
-    /// From the working directory, and from the root of the repository that it is in.
-    pub fn here() -> Result<Self, Error> {
+    /// From the working directory, and from the root of the repository that it is in; `paths` are what is asked for.
+    pub fn new(paths: &[PathBuf]) -> Result<Self, Error> {
         let here = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
         let root = repository(&here).unwrap_or(&here).to_owned();
-        Ok(Self { here, root })
+        let (mut linked, mut within) = (Vec::new(), vec![root.clone()]);
+        for path in paths {
+            let named = here.join(path);
+            let real = without_links(&named);
+            within.push(repository(&real).unwrap_or(&real).to_owned());
+            let named = without_parents(&named);
+            if named != real {
+                linked.push((named, real));
+            }
+        }
+        Ok(Self { here, root, linked, within })
     }
 
     /// The root of the repository, or the working directory where there is none.
@@ -41,19 +57,23 @@ impl Names {
         self.here.ancestors().take_while(|folder| folder.starts_with(&self.root))
     }
 
-    /// The file in the repository that a link leads to.
+    /// The file in a repository that a link leads to.
     #[must_use]
     pub fn behind(&self, link: &Path) -> Option<PathBuf> {
         let real = std::fs::canonicalize(link).ok()?;
-        let root = std::fs::canonicalize(&self.root).ok()?;
-        let inside = real.strip_prefix(root).ok()?;
-        real.is_file().then(|| self.root.join(inside))
+        (real.is_file() && self.within.iter().any(|root| real.starts_with(root))).then_some(real)
     }
 
     /// Names a file on the disk.
     #[must_use]
     pub fn of(&self, path: &Path) -> FileName {
-        let absolute = without_parents(&self.here.join(path));
+        let mut absolute = without_parents(&self.here.join(path));
+        for (named, real) in &self.linked {
+            if let Ok(rest) = absolute.strip_prefix(named) {
+                absolute = real.iter().chain(rest).collect();
+                break;
+            }
+        }
         let from_root = absolute.strip_prefix(&self.root).unwrap_or(&absolute);
         let from_root = from_root.to_string_lossy().replace('\\', "/");
         let shown = path.strip_prefix("./").unwrap_or(path);
@@ -68,13 +88,32 @@ impl Names {
     }
 }
 
-/// Whether kubectl would read it, or what it is rendered to.
+/// Where a path leads. The last part of it may be a link to a file, and what is not there is no link.
+fn without_links(path: &Path) -> PathBuf {
+    let mut folders = path.ancestors().skip(usize::from(!path.is_dir()));
+    let real = folders.find_map(|folder| Some((folder, std::fs::canonicalize(folder).ok()?)));
+    real.and_then(|(folder, real)| Some(real.iter().chain(path.strip_prefix(folder).ok()?).collect()))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// Whether kubectl would read it, or what it is rendered to, or an editor or somebody else has kept it from that.
 #[must_use]
 pub fn is_manifest(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let name = name.to_ascii_lowercase();
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    MANIFESTS.contains(&ending) || name == "kustomization" || name.contains(".yaml.") || name.contains(".yml.")
+    // `s.yaml.example`, `s.json~`, `s.yml-old`
+    let kept = |ending: &str| {
+        name.match_indices(ending).any(|(at, _)| name[at + ending.len()..].starts_with(|c: char| !c.is_ascii_alphanumeric()))
+    };
+    MANIFESTS.contains(&ending) || name == "kustomization" || [".yaml", ".yml", ".json"].iter().any(|ending| kept(ending))
+}
+
+/// Whether Helm renders it, whatever its name: below `templates` in a chart.
+pub fn is_template(path: &Path, is_chart: impl Fn(&Path) -> bool) -> bool {
+    let mut folders = path.ancestors().skip(1).filter(|folder| folder.ends_with("templates"));
+    path.file_name().is_some_and(|name| name != "NOTES.txt")
+        && folders.any(|folder| is_chart(&folder.with_file_name("Chart.yaml")))
 }
 
 /// What is looked at.
@@ -84,44 +123,71 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// Links that kubectl follows because of their names.
     pub links: Vec<PathBuf>,
+    /// Folders with a repository of their own.
+    repositories: Vec<PathBuf>,
 }
 
-/// The files below `paths`. A link is not followed, and what Git ignores is left out, unless it is named or `tracked`.
-pub fn find(paths: &[PathBuf], names: &Names, tracked: &[PathBuf]) -> Result<Found, Error> {
+/// The files below `paths`. A link is not followed, and what Git ignores is left out, unless it is named or Git has it all the same.
+pub fn find(paths: &[PathBuf], names: &Names) -> Result<Found, Error> {
     let mut found = Found::default();
     for path in paths {
         if path.is_dir() {
-            below(path, names, &mut found)?;
-            let absolute = names.of(path).path.unwrap_or_default();
-            for file in tracked.iter().filter_map(|file| file.strip_prefix(&absolute).ok()) {
-                let file = path.join(file);
-                if std::fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
-                    found.files.push(file);
-                }
-            }
+            let Found { files, links, .. } = below(path, names)?;
+            found.files.extend(files);
+            found.links.extend(links);
         } else {
             std::fs::metadata(path).map_err(|error| failed(path).cause(error))?;
             found.files.push(path.clone());
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     found.files.retain(|path| seen.insert(path.clone()));
     Ok(found)
 }
 
-fn below(path: &Path, names: &Names, found: &mut Found) -> Result<(), Error> {
+fn below(path: &Path, names: &Names) -> Result<Found, Error> {
     let absolute = names.of(path).path.unwrap_or_default();
+    let mut found = walk(path, &absolute, true)?;
+    let inside = found.repositories.iter().filter_map(|folder| names.of(folder).path);
+    let repositories: HashSet<PathBuf> = repository(&absolute).map(Path::to_owned).into_iter().chain(inside).collect();
+    for repository in repositories {
+        let tracked = match Git::at(&repository).and_then(|git| git.tracked()) {
+            Ok(tracked) => tracked,
+            Err(error) => {
+                let unknown = format!("what Git has in {} is not known, so nothing counts as ignored", repository.display());
+                warn(format!("{unknown}: {}", error.one_line()));
+                return walk(path, &absolute, false);
+            }
+        };
+        for file in tracked.iter().filter_map(|file| file.strip_prefix(&absolute).ok()) {
+            let file = path.join(file);
+            match std::fs::symlink_metadata(&file) {
+                Ok(metadata) if metadata.is_file() => found.files.push(file),
+                Ok(metadata) if metadata.is_symlink() => found.links.push(file),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// `absolute`: where `path` is; `ignoring`: whether what Git ignores is left out.
+fn walk(path: &Path, absolute: &Path, ignoring: bool) -> Result<Found, Error> {
+    let root = repository(absolute);
     check_ignore_file(path)?;
-    for folder in absolute.ancestors().skip(1).take_while(|folder| folder.starts_with(&names.root)) {
+    for folder in absolute.ancestors().skip(1).take_while(|folder| root.is_some_and(|root| folder.starts_with(root))) {
         check_ignore_file(folder)?;
     }
     let refused = Arc::new(Mutex::new(None));
-    let refuse = Arc::clone(&refused);
+    let repositories = Arc::new(Mutex::new(Vec::new()));
+    let (refuse, inside) = (Arc::clone(&refused), Arc::clone(&repositories));
     // Files that begin with a dot belong to the repository as well; files named .ignore are other tools'.
     let walk = WalkBuilder::new(path)
-        .hidden(false)
-        .ignore(false)
-        .parents(absolute != names.root)
+        .standard_filters(false)
+        .git_ignore(ignoring)
+        .git_exclude(ignoring)
+        .git_global(ignoring)
+        .parents(root != Some(absolute))
         .sort_by_file_name(Ord::cmp)
         .filter_entry(move |entry| {
             let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
@@ -129,9 +195,14 @@ fn below(path: &Path, names: &Names, found: &mut Found) -> Result<(), Error> {
                 *refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 return false;
             }
+            // Not where the walk comes upon it: an ignored one it does not.
+            if is_folder && entry.path().join(".git").exists() {
+                inside.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+            }
             entry.file_name() != ".git"
         })
         .build();
+    let mut found = Found::default();
     for entry in walk {
         let entry = entry.map_err(|error| failed(path).cause(error))?;
         match entry.file_type() {
@@ -140,8 +211,9 @@ fn below(path: &Path, names: &Names, found: &mut Found) -> Result<(), Error> {
             _ => {}
         }
     }
+    found.repositories = std::mem::take(&mut *repositories.lock().unwrap_or_else(PoisonError::into_inner));
     let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-    refused.map_or(Ok(()), Err)
+    refused.map_or(Ok(found), Err)
 }
 
 /// Whether the `.gitignore` of a folder can be read: Git reads none that is a link, and one that leads to a device has no end.

@@ -1,6 +1,7 @@
 //! kustomize: what a kustomization makes of other files, and a `secretGenerator` with values in plain.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Sheet, Show, harmless};
@@ -8,7 +9,7 @@ use super::placeholder::is_placeholder;
 use super::references::Provided;
 use super::rule::PLAINTEXT_GENERATOR;
 use crate::config::without_parents;
-use crate::manifest::{Document, Node, decode, parse};
+use crate::manifest::{Document, ManifestError, Node, Reason, ScalarValue, check_node, decode, parse};
 
 /// A file that a generator takes values from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Uses {
     pub manifests: HashSet<PathBuf>,
     /// Values of generators, each file at most once as lines and once as a whole.
     pub values: BTreeMap<(PathBuf, bool), ValueFile>,
+    /// Configurations of generators, and the folder that the names in them start from.
+    pub generators: BTreeSet<(PathBuf, PathBuf)>,
 }
 
 /// Whether kustomize reads the file as its own.
@@ -36,38 +39,126 @@ pub fn is_kustomization(path: &Path) -> bool {
 }
 
 impl Uses {
-    /// Adds what the kustomization at `path` names. One that cannot be read is reported where it is checked.
-    pub fn add(&mut self, path: &Path, bytes: &[u8]) {
-        let Ok(source) = decode(bytes.to_vec()) else { return };
-        let documents = parse(&source).unwrap_or_default();
-        for root in documents.iter().filter_map(Document::root) {
-            let near = |named: &str| path.parent().map(|folder| without_parents(&folder.join(named)));
-            let list = |field: &str| root.get(field).and_then(Node::as_sequence).unwrap_or_default();
-            for entry in MANIFESTS.iter().flat_map(|field| list(field)) {
-                let named = entry.as_str().or_else(|| entry.get("path").and_then(Node::as_str));
-                self.manifests.extend(named.and_then(near));
-            }
-            for generator in list("secretGenerator") {
-                let secret = generator.get("name").and_then(Node::as_str).unwrap_or_default();
-                let mut add = |named: &str, is_env| {
-                    if let Some(path) = near(named) {
-                        let value = || ValueFile { is_env, secret: secret.to_owned() };
-                        self.values.entry((path, is_env)).or_insert_with(value);
-                    }
-                };
-                for named in envs(generator) {
-                    add(named, true);
+    /// Adds what a kustomization names, or the configuration of a generator; `folder`: where these names start. Gives what kustomize may
+    /// follow and this does not.
+    pub fn add(&mut self, folder: &Path, bytes: &[u8]) -> Vec<ManifestError> {
+        let source = match decode(bytes.to_vec()) {
+            Ok(source) => source,
+            Err(error) => return vec![error],
+        };
+        match parse(&source) {
+            Ok(documents) => documents.iter().filter_map(|document| self.add_document(folder, document, false).err()).collect(),
+            Err(error) => vec![error],
+        }
+    }
+
+    /// Adds where the paths lead that links are on.
+    pub fn resolve(&mut self, real: impl Fn(&Path) -> Option<PathBuf>) {
+        let manifests: Vec<_> = self.manifests.iter().filter_map(|path| real(path)).collect();
+        self.manifests.extend(manifests);
+        let values = self.values.iter().filter_map(|((path, is_env), source)| Some(((real(path)?, *is_env), source.clone())));
+        for (file, source) in values.collect::<Vec<_>>() {
+            self.values.entry(file).or_insert(source);
+        }
+    }
+
+    /// `is_inline`: the configuration of a generator that stands in the place of its file's name, in which no others stand.
+    fn add_document(&mut self, folder: &Path, document: &Document<'_>, is_inline: bool) -> Result<(), ManifestError> {
+        let Some(root) = document.root() else { return Ok(()) };
+        let near = |named: &str| without_parents(&folder.join(named));
+        let mut reader = Reader { document, refused: None };
+        reader.see(root);
+        reader.list(root, "kind");
+        for item in reader.list(root, "items") {
+            reader.list(item, "kind");
+        }
+        for field in MANIFESTS.into_iter().filter(|_| !is_inline) {
+            for entry in reader.list(root, field) {
+                let Some(named) = reader.text(entry).or_else(|| reader.text(entry.get("path")?)) else { continue };
+                let is_generator = field == GENERATORS;
+                if is_generator && named.contains(':') {
+                    let refused = decode(named.into()).and_then(|source| {
+                        parse(&source)?.iter().try_for_each(|document| self.add_document(folder, document, true))
+                    });
+                    reader.note(refused.map_err(|error| ManifestError { place: document.place(entry), reason: error.reason }));
+                    continue;
                 }
-                for (_, named) in files(generator) {
-                    add(named, false);
+                if is_generator {
+                    self.generators.insert((near(named), folder.to_owned()));
                 }
+                self.manifests.insert(near(named));
             }
         }
+        for generator in generators(root) {
+            reader.see(generator);
+            let secret = name_of(generator);
+            let mut add = |named: &str, is_env| {
+                let value = || ValueFile { is_env, secret: secret.to_owned() };
+                self.values.entry((near(named), is_env)).or_insert_with(value);
+            };
+            for field in ["literals", "files", "envs", "env"] {
+                reader.list(generator, field);
+            }
+            for named in envs(generator) {
+                add(named, true);
+            }
+            for (_, named) in files(generator) {
+                add(named, false);
+            }
+        }
+        reader.refused.map_or(Ok(()), Err)
     }
 }
 
+/// Reads fields that are followed, and notes the first that is written so that kustomize may read something else.
+struct Reader<'d, 's> {
+    document: &'d Document<'s>,
+    refused: Option<ManifestError>,
+}
+
+impl<'d> Reader<'d, '_> {
+    fn note(&mut self, seen: Result<(), ManifestError>) {
+        self.refused = self.refused.take().or(seen.err());
+    }
+
+    fn see(&mut self, node: &'d Node) {
+        if self.refused.is_none() {
+            self.note(check_node(self.document, node));
+        }
+    }
+
+    fn text(&mut self, node: &'d Node) -> Option<&'d str> {
+        self.see(node);
+        match node.as_scalar()?.read() {
+            ScalarValue::Text(text) => Some(text),
+            ScalarValue::Null => None,
+            // Without leading zeros, kustomize takes the number for its digits.
+            ScalarValue::Integer if node.as_scalar()?.raw().starts_with(|c| ('1'..='9').contains(&c)) => {
+                Some(node.as_scalar()?.raw())
+            }
+            other => {
+                let reason = Reason::KeyNotText { found: other.describe() };
+                self.note(Err(ManifestError { place: self.document.place(node), reason }));
+                None
+            }
+        }
+    }
+
+    fn list(&mut self, of: &'d Node, field: &str) -> &'d [Node] {
+        let list = of.get(field);
+        let entries = list.and_then(Node::as_sequence).unwrap_or_default();
+        for node in list.into_iter().chain(entries) {
+            self.see(node);
+        }
+        entries
+    }
+}
+
+/// The field whose entries may also be the configuration itself.
+const GENERATORS: &str = "generators";
+
 /// Fields of a kustomization whose entries name manifests, as text or under `path`.
-const MANIFESTS: [&str; 10] = [
+const MANIFESTS: [&str; 11] = [
     "resources",
     "bases",
     "components",
@@ -75,8 +166,9 @@ const MANIFESTS: [&str; 10] = [
     "patchesStrategicMerge",
     "patchesJson6902",
     "crds",
-    "generators",
+    GENERATORS,
     "transformers",
+    "validators",
     "replacements",
 ];
 
@@ -93,36 +185,62 @@ fn files(generator: &Node) -> impl Iterator<Item = (&str, &str)> {
         .map(|entry| entry.split_once('=').unwrap_or_else(|| (entry.rsplit('/').next().unwrap_or(entry), entry)))
 }
 
+/// The generators of a kustomization, or objects that are some.
+fn generators(root: &Node) -> impl Iterator<Item = &Node> {
+    let list = |field| root.get(field).and_then(Node::as_sequence).unwrap_or_default();
+    let objects = [root].into_iter().chain(list("items"));
+    let is_generator = |node: &&Node| node.get("kind").and_then(Node::as_str) == Some("SecretGenerator");
+    list("secretGenerator").iter().chain(objects.filter(is_generator))
+}
+
+/// Name of the Secret that is made.
+fn name_of(generator: &Node) -> &str {
+    generator.get("name").or_else(|| generator.at(&["metadata", "name"])).and_then(Node::as_str).unwrap_or_default()
+}
+
 /// Reports literals, and gives what is generated.
 pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
+    let Some(root) = document.root() else { return Vec::new() };
     let mut provided = Vec::new();
-    let root = document.root();
-    let generators = root.and_then(|root| root.get("secretGenerator")).and_then(Node::as_sequence).unwrap_or_default();
-    let namespace = root.and_then(|root| root.get("namespace")).and_then(Node::as_str);
-    for generator in generators {
+    for generator in generators(root) {
         sheet.object = generator.outer_start();
-        let text = |field: &str| generator.get(field).and_then(Node::as_str);
-        let list = |field: &str| generator.get(field).and_then(Node::as_sequence).unwrap_or_default();
-        let secret = text("name").unwrap_or_default().to_owned();
-        let mut items = Vec::new();
-        for literal in list("literals") {
-            let Some((item, value)) = literal.as_scalar().and_then(|scalar| scalar.raw().split_once('=')) else { continue };
-            items.push(item.to_owned());
-            if !is_placeholder(value.trim_matches(['"', '\''])) {
-                let item = harmless(item);
-                let name = harmless(&secret);
-                let message = format!("item {item} of the generated Secret {name} is in plain");
-                sheet.report(PLAINTEXT_GENERATOR, literal.span(), &Show::Masked(0..0), &format!("{name} {item}"), message);
-            }
-        }
-        items.extend(files(generator).map(|(item, _)| item.to_owned()));
-        if !secret.is_empty() {
-            let namespace = text("namespace").or(namespace).map(str::to_owned);
-            let known = envs(generator).is_empty().then_some(items);
-            provided.push(Provided { kind: "secretGenerator", namespace, name: secret, items: known, span: generator.span() });
+        provided.extend(check_generator(sheet, root, generator, None));
+    }
+    for entry in root.get(GENERATORS).and_then(Node::as_sequence).unwrap_or_default() {
+        // One that stands in the place of its file's name.
+        let inline = entry.as_str().filter(|text| text.contains(':'));
+        let Some(source) = inline.and_then(|text| decode(text.into()).ok()) else { continue };
+        sheet.object = entry.outer_start();
+        for document in parse(&source).unwrap_or_default() {
+            let generators = document.root().into_iter().flat_map(generators);
+            provided.extend(generators.filter_map(|generator| check_generator(sheet, root, generator, Some(entry.span()))));
         }
     }
     provided
+}
+
+/// `within`: what stands for all places in a generator that has none of its own in the file.
+fn check_generator(sheet: &mut Sheet<'_>, root: &Node, generator: &Node, within: Option<Range<usize>>) -> Option<Provided> {
+    let list = |field: &str| generator.get(field).and_then(Node::as_sequence).unwrap_or_default();
+    let secret = name_of(generator).to_owned();
+    let mut items = Vec::new();
+    for literal in list("literals") {
+        let Some((item, value)) = literal.as_scalar().and_then(|scalar| scalar.raw().split_once('=')) else { continue };
+        items.push(item.to_owned());
+        if !is_placeholder(value.trim_matches(['"', '\''])) {
+            let item = harmless(item);
+            let name = harmless(&secret);
+            let message = format!("item {item} of the generated Secret {name} is in plain");
+            let span = within.clone().unwrap_or_else(|| literal.span());
+            sheet.report(PLAINTEXT_GENERATOR, span, &Show::Masked(0..0), &format!("{name} {item}"), message);
+        }
+    }
+    items.extend(files(generator).map(|(item, _)| item.to_owned()));
+    let namespace = [generator.get("namespace"), generator.at(&["metadata", "namespace"]), root.get("namespace")];
+    let namespace = namespace.into_iter().flatten().find_map(Node::as_str).map(str::to_owned);
+    let known = envs(generator).is_empty().then_some(items);
+    let span = within.unwrap_or_else(|| generator.span());
+    (!secret.is_empty()).then_some(Provided { kind: "secretGenerator", namespace, name: secret, items: known, span })
 }
 
 /// Reports what a file gives to a generator.

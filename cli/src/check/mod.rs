@@ -7,13 +7,16 @@
 //! | `inputs.rs`, `git.rs` | which files: below folders, staged, brought by commits |
 //! | `sift.rs` | one pass that puts most files down |
 //! | `file.rs` | one file against all rules that need no other |
+//! | `uses.rs` | what kustomizations and links make of other files |
 //! | `readable.rs` | what our reader refuses |
 //! | `sealed.rs`, `keys.rs` | SealedSecrets: form, place, dates; their keys |
 //! | `plain.rs`, `template.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
 //! | `references.rs`, `tree.rs` | what several documents say together |
+//! | `attributes.rs` | where Git checks out another text than is looked at |
 //! | `allow.rs`, `settings.rs`, `baseline.rs` | what is not reported, and why |
 
 pub mod allow;
+pub mod attributes;
 pub mod baseline;
 pub mod file;
 pub mod finding;
@@ -32,6 +35,7 @@ pub mod settings;
 pub mod sift;
 pub mod template;
 pub mod tree;
+pub mod uses;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -46,14 +50,14 @@ use zeroize::Zeroizing;
 use self::file::{Looked, Yardstick};
 use self::finding::{FileName, Finding};
 use self::git::{Content, Git, Tree, Version};
-use self::inputs::{Found, Names, is_manifest};
+use self::inputs::{Found, Names, is_manifest, is_template};
 use self::keys::Keys;
-use self::kustomize::Uses;
 use self::rule::{Rule, Severity};
+use self::uses::Followed;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
-use crate::manifest::MAX_BYTES;
+use crate::manifest::{MAX_BYTES, ManifestError};
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -111,7 +115,7 @@ pub fn run(request: &Request) -> Result<Report, Error> {
         return Err(failed.hint("docs/rules.md lists them, and each finding names its own"));
     }
     let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
-    let names = Names::here()?;
+    let names = Names::new(&request.paths)?;
     let config = configuration(request, &names)?;
     let now = Timestamp::now();
     let index = request.staged.then(Git::here).transpose()?;
@@ -207,22 +211,29 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
-    let tracked = match Git::here() {
-        Ok(git) if !paths.is_empty() => git.tree(true)?.files.into_iter().map(|version| version.path).collect(),
-        _ => Vec::new(),
-    };
-    let Found { files, links } = inputs::find(&paths, names, &tracked)?;
-    let uses = uses_of_files(&files, &links, names)?;
+    let found = inputs::find(&paths, names)?;
+    let Followed { uses, refused, .. } = uses::of_files(&found, names)?;
+    let Found { files, links, .. } = found;
     let mut looked = in_parallel(&files, |path| {
         let name = names.of(path);
-        let used = name.path.as_ref().is_some_and(|path| uses.manifests.contains(path));
-        let manifest = used || named.contains(path) || is_manifest(path);
+        let used = |path: &PathBuf| uses.manifests.contains(path) || is_template(path, Path::is_file);
+        let manifest = named.contains(path) || is_manifest(path) || name.path.as_ref().is_some_and(used);
         Ok(match read(path, manifest)? {
-            Some(Content::Whole(bytes)) => Some(file::look(name, &bytes, manifest, false, yardstick)),
+            Some(Content::Whole(bytes)) => {
+                let refused = name.path.as_ref().and_then(|path| refused.get(path));
+                Some(look(name, &bytes, manifest, false, refused, yardstick))
+            }
             Some(Content::TooLarge(length)) => Some(file::too_large(name, length, manifest)),
             None => None,
         })
     })?;
+    for link in links {
+        // A key fits into a link as well.
+        if let Ok(target) = std::fs::read_link(&link) {
+            let target = file::look(names.of(&link), target.as_os_str().as_encoded_bytes(), false, false, yardstick);
+            looked.extend(Some(target).filter(|target| !target.findings.is_empty()));
+        }
+    }
     if !stdin.is_empty() {
         let bytes = Input::Stdin.read("manifests")?;
         looked.push(file::look(Names::stdin(), &bytes, true, false, yardstick));
@@ -244,22 +255,6 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     Ok(looked)
 }
 
-/// What kustomizations among the files, and links beside them, make of others.
-fn uses_of_files(files: &[PathBuf], links: &[PathBuf], names: &Names) -> Result<Uses, Error> {
-    let mut uses = Uses::default();
-    for path in files.iter().filter(|path| kustomize::is_kustomization(path)) {
-        if let (Some(absolute), Some(Content::Whole(bytes))) = (names.of(path).path, read(path, true)?) {
-            uses.add(&absolute, &bytes);
-        }
-    }
-    for link in links {
-        if is_manifest(link) || names.of(link).path.is_some_and(|link| uses.manifests.contains(&link)) {
-            uses.manifests.extend(names.behind(link));
-        }
-    }
-    Ok(uses)
-}
-
 fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Result<Vec<Looked>, Error> {
     let git = Git::here()?;
     let wanted: Vec<PathBuf> = request.paths.iter().filter_map(|path| names.of(path).path).collect();
@@ -268,12 +263,21 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         None => git.staged()?,
     };
     for (path, wanted) in request.paths.iter().zip(&wanted) {
+        if !wanted.starts_with(git.root()) {
+            let outside = format!("{} is not in the repository {}", path.display(), git.root().display());
+            return Err(Error::new(Kind::Usage, outside).hint("run this in the repository that it is in"));
+        }
         if !wanted.exists() && !versions.iter().any(|version| version.path.starts_with(wanted)) {
             return Err(inputs::failed(path).cause("it is neither here nor in the commits"));
         }
     }
-    let tree = git.tree(request.staged)?;
-    let uses = uses_in_git(&git, &versions, &tree)?;
+    let tree = if request.staged { git.staged_tree()? } else { git.tree_at(None)? };
+    let before = git.tree_at(request.since.as_deref())?;
+    let followed = uses::in_git(&git, &versions, &tree)?;
+    versions.extend(uses::newly_used(&git, &before, &tree, &versions, &followed)?);
+    let Followed { uses, refused, .. } = followed;
+    let all = tree.files.iter().chain(&versions).map(|version| &version.path);
+    let charts: HashSet<PathBuf> = all.filter(|path| path.ends_with("Chart.yaml")).cloned().collect();
     versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
@@ -281,18 +285,19 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
         let contents: Vec<_> = some.iter().map(|version| Ok((version, git.read(version)?))).collect::<Result<_, Error>>()?;
         looked.extend(in_parallel(&contents, |(version, content)| {
             let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
-            let manifest = is_manifest(&version.path) || uses.manifests.contains(&version.path);
+            let used = |path| uses.manifests.contains(path) || is_template(path, |chart| charts.contains(chart));
+            let manifest = !version.is_link && (is_manifest(&version.path) || used(&version.path));
             let history = version.commit.is_some();
             Ok(Some(match content {
-                Content::Whole(bytes) => file::look(name, bytes, manifest, history, yardstick),
+                Content::Whole(bytes) => look(name, bytes, manifest, history, refused.get(version), yardstick),
                 Content::TooLarge(length) => file::too_large(name, *length, manifest),
             }))
         })?);
     }
-    if let Some(revision) = &request.since {
-        compare(&git, revision, &tree, names, &mut looked)?;
+    if request.since.is_some() {
+        compare(&git, &before, &tree, names, &mut looked)?;
     }
-    for version in &versions {
+    for version in versions.iter().filter(|version| !version.is_link) {
         for is_env in [true, false] {
             if let Some(source) = uses.values.get(&(version.path.clone(), is_env))
                 && let Content::Whole(bytes) = git.read(version)?
@@ -305,26 +310,30 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
     Ok(looked)
 }
 
-/// What kustomizations and links make of other files: those of the tree, for what uses a changed file need not have changed, and those of
-/// the versions that are looked at.
-fn uses_in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Uses, Error> {
-    let mut uses = Uses::default();
-    for version in tree.files.iter().chain(versions).filter(|version| kustomize::is_kustomization(&version.path)) {
-        if let Content::Whole(bytes) = git.read(version)? {
-            uses.add(&version.path, &bytes);
-        }
+/// Looks at a file, and at what it makes of others; `refused`: what of that is not followed.
+fn look(
+    name: FileName,
+    bytes: &[u8],
+    is_manifest: bool,
+    history: bool,
+    refused: Option<&Vec<ManifestError>>,
+    yardstick: &Yardstick,
+) -> Looked {
+    let mut looked = file::look(name, bytes, is_manifest, history, yardstick);
+    if let Some(errors) = refused {
+        file::unfollowed(&mut looked, bytes, errors);
     }
-    let behind = tree.links().filter(|(link, _)| is_manifest(link) || uses.manifests.contains(*link));
-    let behind: Vec<PathBuf> = behind.map(|(_, target)| target.to_owned()).collect();
-    uses.manifests.extend(behind);
-    Ok(uses)
+    if looked.name.from_root.ends_with(".gitattributes") && !history {
+        file::attributes(&mut looked, bytes);
+    }
+    looked
 }
 
 /// Finds what a branch changes about its own check: the configuration, and comments that allow something.
-fn compare(git: &Git, revision: &str, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
-    let before = git.files_at(revision)?;
+fn compare(git: &Git, before: &Tree, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
+    let earlier: HashMap<&PathBuf, &Version> = before.files.iter().map(|version| (&version.path, version)).collect();
     for file in looked.iter_mut().filter(|file| file.name.commit.is_none() && file.has_comments) {
-        let earlier = file.name.path.as_ref().and_then(|path| before.get(path));
+        let earlier = file.name.path.as_ref().and_then(|path| earlier.get(path));
         match earlier.map(|version| git.read(version)).transpose()? {
             Some(Content::Whole(bytes)) => file.compare_with(&bytes),
             _ => file.compare_with(b""),
@@ -332,7 +341,7 @@ fn compare(git: &Git, revision: &str, tree: &Tree, names: &Names, looked: &mut V
     }
     let is_configuration = |version: &&Version| version.path.ends_with(config::FILE);
     let now: HashSet<&Version> = tree.files.iter().filter(is_configuration).collect();
-    let then: HashSet<&Version> = before.values().filter(is_configuration).collect();
+    let then: HashSet<&Version> = before.files.iter().filter(is_configuration).collect();
     let changed: BTreeSet<&PathBuf> = now.symmetric_difference(&then).map(|version| &version.path).collect();
     looked.extend(changed.into_iter().map(|path| file::changed_configuration(names.of(path))));
     Ok(())
@@ -347,15 +356,11 @@ fn read(path: &Path, manifest: bool) -> Result<Option<Content>, Error> {
     let length = file.metadata().map_err(failed)?.len();
     let most = MAX_BYTES as u64;
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or_default() + 1));
-    if !manifest || length > most {
+    if length > most {
         // The beginning says whether it is text.
         (&mut file).take(8192).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.contains(&0) && !matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-            return Ok(None);
-        }
-        if length > most {
-            return Ok(Some(Content::TooLarge(length)));
-        }
+        let is_text = manifest || !bytes.contains(&0) || matches!(bytes.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
+        return Ok(is_text.then_some(Content::TooLarge(length)));
     }
     file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some(Content::Whole(bytes)))

@@ -29,7 +29,7 @@ pub use error::{ManifestError, Place, Reason};
 pub use layout::FlowLayout;
 pub use node::{Document, Kind, Node, Style, Tag};
 pub use parse::{parse, parse_pieces};
-pub use refuse::check_editable;
+pub use refuse::{check_editable, check_node};
 pub use scalar::{Scalar, ScalarStyle, ScalarValue, is_plain_key};
 pub use splice::{reindent, splice};
 pub use verify::{Expected, verify_splice};

@@ -45,6 +45,16 @@ pub fn check_editable(document: &Document<'_>, span: &Range<usize>) -> Result<()
     alias.map_or(Ok(()), |alias| Err(document.refuse(alias, Reason::ReferredAnchor)))
 }
 
+/// Refuses a node that parsers read differently, as far as it says so itself: an alias, a tag, and of a mapping the keys.
+pub fn check_node(document: &Document<'_>, node: &Node) -> Result<(), ManifestError> {
+    match node.kind() {
+        _ if node.tag().is_some() => Err(document.refuse(node, Reason::Tag)),
+        Kind::Alias(_) => Err(document.refuse(node, Reason::Alias)),
+        Kind::Mapping(entries) => entries.iter().try_for_each(|(key, _)| check_key(document, key, node.style() == Style::Flow)),
+        Kind::Scalar(_) | Kind::Sequence(_) => Ok(()),
+    }
+}
+
 fn alias_of<'d>(document: &'d Document<'_>, anchor: usize) -> Option<&'d Node> {
     document.root()?.find(&mut |node| matches!(node.kind(), Kind::Alias(target) if *target == anchor).then_some(node))
 }

@@ -7,7 +7,7 @@ use super::{check, world};
 
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a: bulla-canary-7f3a\n";
 
-fn git(world: &World, args: &[&str]) -> String {
+pub(super) fn git(world: &World, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args([
         "-c",
@@ -26,7 +26,7 @@ fn git(world: &World, args: &[&str]) -> String {
 }
 
 /// The clean tree as a repository with one commit; key files of the harness are ignored.
-fn repository() -> World {
+pub(super) fn repository() -> World {
     let world = world();
     world.write(".gitignore", "*.key\nhome\nignored\n");
     git(&world, &["init", "-q"]);

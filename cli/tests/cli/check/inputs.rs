@@ -1,6 +1,7 @@
 //! Files that are no good: encodings, sizes, bombs. Nothing crashes, and what matters is said.
 
-use super::super::harness::SECRET;
+use super::super::harness::{Keys, SECRET};
+use super::git::git;
 use super::{check, world};
 
 fn rules(text: impl AsRef<[u8]>) -> Vec<(String, u64)> {
@@ -76,4 +77,46 @@ fn a_file_of_any_name_is_looked_at_if_it_is_named() {
     assert_eq!(check(&world, &["repo/notes.txt"]).len(), 1);
     world.write("repo/secret.yaml.example", SECRET);
     assert_eq!(check(&world, &["repo"]).len(), 1);
+}
+
+/// PowerShell writes UTF-16, and one byte of zeros makes no picture of a text.
+#[test]
+fn private_keys_in_any_text() {
+    let world = world();
+    let key = Keys::get().identity("x25519");
+    let little = [0xFF, 0xFE].into_iter().chain(key.encode_utf16().flat_map(u16::to_le_bytes)).collect::<Vec<u8>>();
+    let big = [0xFE, 0xFF].into_iter().chain(key.encode_utf16().flat_map(u16::to_be_bytes)).collect::<Vec<u8>>();
+    for text in [little, big, format!("\0{key}\n").into_bytes()] {
+        world.write("repo/key.txt", text);
+        let found: Vec<_> = check(&world, &["repo"]).into_iter().map(|(rule, file, _)| (rule, file)).collect();
+        assert_eq!(found, [("age-identity".to_owned(), "repo/key.txt".to_owned())]);
+    }
+}
+
+/// Helm renders whatever stands below `templates`, and editors leave what they saved before.
+#[test]
+fn manifests_by_other_names() {
+    let world = world();
+    world.write("repo/chart/Chart.yaml", "name: c\n");
+    let manifests = [
+        "#s.yaml#",
+        "chart/templates/db.txt",
+        "chart/templates/tests/db",
+        "s.json.bak",
+        "s.yaml~",
+        "s.yml-old",
+        "secret.yaml.example",
+    ];
+    let others = ["chart/db.txt", "chart/templates/NOTES.txt", "json", "s.yamllint", "s.yml2", "templates/db.txt"];
+    for name in manifests.iter().chain(&others) {
+        world.write(&format!("repo/{name}"), SECRET);
+    }
+    let found = |args: &[&str]| -> Vec<_> {
+        let found = check(&world, args).into_iter().filter(|(rule, ..)| rule == "plaintext-secret");
+        found.map(|(_, file, _)| file.trim_start_matches("repo/").to_owned()).collect()
+    };
+    assert_eq!(found(&["repo"]), manifests);
+    git(&world, &["init", "-q"]);
+    git(&world, &["add", "."]);
+    assert_eq!(found(&["--staged"]), manifests);
 }

@@ -2,9 +2,11 @@
 
 mod attacks;
 mod corpus;
+mod elsewhere;
 mod faults;
 mod git;
 mod inputs;
+mod kustomize;
 mod reports;
 mod settings;
 

@@ -9,7 +9,7 @@ use bulla_keys::KeyRing;
 use bulla_keys::ring::Duty;
 use bulla_shared::age::Algorithm;
 use bulla_shared::binding::KeyId;
-use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
+use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeyStatus};
 use jiff::Timestamp;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -19,6 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::index::{Key, Remembered, RememberedItem, State};
+use crate::status::KEY_MISSING;
 
 /// One label and its value.
 type Label = [(&'static str, String); 1];
@@ -40,6 +41,7 @@ pub struct Metrics {
 struct Keys {
     by_state: HashMap<String, i64>,
     malformed: usize,
+    missing: usize,
     newest: Option<i64>,
 }
 
@@ -129,7 +131,9 @@ impl Metrics {
         }
         let active = statuses().filter(|status| status.state == Some(KeyState::Active));
         let newest = active.filter_map(|status| status.created.as_ref()?.parse::<Timestamp>().ok()).max();
-        let seen = Keys { by_state, malformed, newest: newest.map(Timestamp::as_second) };
+        let is_missing = |status: &&SealingKeyStatus| status.conditions.iter().any(|condition| condition.reason == KEY_MISSING);
+        let missing = statuses().filter(is_missing).count();
+        let seen = Keys { by_state, malformed, missing, newest: newest.map(Timestamp::as_second) };
         *self.keys.lock().expect("no code panics while it counts") = seen;
     }
 
@@ -211,6 +215,7 @@ fn gauges(view: View<'_>, keys: &Keys) -> Registry {
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     gauge("queue_depth", "SealedSecrets that wait for a worker", if view.works { count(view.queued) } else { 0 });
     gauge("malformed_sealing_keys", "Secrets that should hold a private key and hold none", count(keys.malformed));
+    gauge("missing_sealing_keys", "SealingKeys whose private key is not there any more", count(keys.missing));
     gauge("stale_items", "Items that are not under the newest key", if view.works { counts.stale } else { 0 });
     gauge("compromised_items", "Items under a compromised key", counts.compromised);
     gauge("rotation_due_items", "Items whose rotate-by date has come", counts.due);
@@ -307,7 +312,11 @@ mod tests {
             "apiVersion": "bulla.dev/v1alpha1", "kind": "SealingKey", "metadata": {"name": "initial"}, "spec": {},
             "status": {"state": "Active", "created": "2026-11-25T08:00:00Z"},
         });
-        metrics.saw_keys(&[serde_json::from_value(key).unwrap()], 0);
+        let gone = json!({
+            "apiVersion": "bulla.dev/v1alpha1", "kind": "SealingKey", "metadata": {"name": "gone"}, "spec": {},
+            "status": {"created": "2026-11-25T09:00:00Z", "conditions": [condition("Stalled", "True", KEY_MISSING)]},
+        });
+        metrics.saw_keys(&[key, gone].map(|key| serde_json::from_value(key).unwrap()), 0);
         let key = Key { namespace: "n".to_owned(), name: "a".to_owned() };
         let view = |names, works| View {
             heads: Box::new(heads.iter().map(|head| (&key, head))),
@@ -333,6 +342,7 @@ mod tests {
             "queue_depth 7",
             "leader 1",
             "sealing_keys{state=\"Active\"} 1",
+            "missing_sealing_keys 1",
             "newest_key_created_timestamp_seconds 1795593600",
             "reconciles_total{outcome=\"Ready\"} 1",
             "reconcile_duration_seconds_count 1",

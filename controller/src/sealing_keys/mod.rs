@@ -30,6 +30,7 @@ use crate::api::{self, ApiError};
 use crate::audit;
 use crate::backoff::Backoff;
 use crate::reconcile::Reconciler;
+use crate::status::KEY_MISSING;
 
 /// How often everything is looked at without an event: a missed one must not leave a key unpublished, and time passes by itself.
 const LOOK: Duration = Duration::from_mins(1);
@@ -266,6 +267,12 @@ impl SealingKeys {
                 reconciler.audit(&audit::Event::KeyChanged { name: &name, change: &change })?;
                 api::in_time(api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
                 info!(name, state, fingerprint = status.fingerprint, "SealingKey published");
+                if status.conditions.iter().any(|condition| condition.reason == KEY_MISSING) {
+                    error!(
+                        name,
+                        "the private key is gone: what is sealed to it alone does not open again; restore it from a backup"
+                    );
+                }
             }
         }
         Ok(())

@@ -13,6 +13,8 @@ use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealing_key::{KeyAlgorithm, KeyState, SealingKey, SealingKeyStatus};
 use jiff::Timestamp;
 
+use crate::status::KEY_MISSING;
+
 /// Name of the key that is made where there is none at all. Fixed, and created only: two controllers cannot make two.
 pub const FIRST_KEY: &str = "initial";
 
@@ -194,7 +196,7 @@ impl<'a> Look<'a> {
                 } else if malformed {
                     ("KeyMalformed", "the Secret that should hold the private key holds none; restore it from a backup")
                 } else if settled {
-                    ("KeyMissing", "the private key is not in the controller's namespace; restore it from a backup")
+                    (KEY_MISSING, "the private key is not in the controller's namespace; restore it from a backup")
                 } else {
                     ("GenerationDisabled", "the controller does not generate this key (--generate-keys=false, or state Retired)")
                 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::finding::{Sheet, Show, harmless};
-use super::placeholder::is_placeholder;
+use super::placeholder::is_nothing_yet;
 use super::references::Provided;
 use super::rule::PLAINTEXT_GENERATOR;
 use crate::config::without_parents;
@@ -100,7 +100,7 @@ pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
     let generators = root.and_then(|root| root.get("secretGenerator")).and_then(Node::as_sequence).unwrap_or_default();
     let namespace = root.and_then(|root| root.get("namespace")).and_then(Node::as_str);
     for generator in generators {
-        sheet.object = generator.outer_start();
+        sheet.object = Some(generator.outer_start());
         let text = |field: &str| generator.get(field).and_then(Node::as_str);
         let list = |field: &str| generator.get(field).and_then(Node::as_sequence).unwrap_or_default();
         let secret = text("name").unwrap_or_default().to_owned();
@@ -108,7 +108,7 @@ pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
         for literal in list("literals") {
             let Some((item, value)) = literal.as_scalar().and_then(|scalar| scalar.raw().split_once('=')) else { continue };
             items.push(item.to_owned());
-            if !is_placeholder(value.trim_matches(['"', '\''])) {
+            if !is_nothing_yet(value.trim_matches(['"', '\''])) {
                 let item = harmless(item);
                 let name = harmless(&secret);
                 let message = format!("item {item} of the generated Secret {name} is in plain");
@@ -129,24 +129,24 @@ pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
 pub fn check_value_file(sheet: &mut Sheet<'_>, source: &ValueFile) {
     let name = harmless(&source.secret);
     let text = sheet.text();
-    let encrypted = text.contains("ENC[AES256_GCM,") || text.starts_with("age-encryption.org/") || is_placeholder(text);
-    if encrypted {
-        return;
-    }
     if !source.is_env {
+        if is_nothing_yet(text) || is_of_sops(text) {
+            return;
+        }
         let end = text.find('\n').unwrap_or(text.len());
         let message = format!("this file is a value of the generated Secret {name}");
         sheet.report(PLAINTEXT_GENERATOR, 0..end, &Show::Masked(0..0), &name, message);
         return;
     }
-    let mut start = 0;
+    let (of_sops, mut start) = (is_of_sops(text), 0);
     for line in text.split_inclusive('\n') {
         let (at, content) = (start, line.trim());
         start += line.len();
-        let entry = content.split_once('=').filter(|_| !content.starts_with('#'));
+        // What SOPS says of itself is no value.
+        let entry = content.split_once('=').filter(|_| !(content.starts_with('#') || of_sops && content.starts_with("sops_")));
         let Some((item, value)) = entry else { continue };
         let value = value.trim_matches(['"', '\'']);
-        if !is_placeholder(value) {
+        if !is_nothing_yet(value) {
             let key = at + line.len() - line.trim_start().len();
             let span = key + item.len() + 1..key + content.len();
             let item_name = harmless(item.trim());
@@ -160,4 +160,16 @@ pub fn check_value_file(sheet: &mut Sheet<'_>, source: &ValueFile) {
             );
         }
     }
+}
+
+/// Whether SOPS wrote the file: it signs what it encrypts.
+fn is_of_sops(text: &str) -> bool {
+    [
+        "\nsops_mac=ENC[AES256_GCM,data:",
+        "\"mac\": \"ENC[AES256_GCM,data:",
+        "\n    mac: ENC[AES256_GCM,data:",
+        "\nmac = ENC[AES256_GCM,data:",
+    ]
+    .iter()
+    .any(|mac| text.contains(mac))
 }

@@ -7,6 +7,7 @@ mod git;
 mod inputs;
 mod reports;
 mod settings;
+mod templates;
 
 use super::harness::{Keys, Outcome, World, sealed, strict};
 

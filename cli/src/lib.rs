@@ -42,10 +42,27 @@ use clap::Parser as _;
 /// Runs the command line `args`, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = commands::answer(&args) {
+    or_bug(|| run(&args))
+}
+
+/// Runs `work`. What a panic says may quote a value, or be a command to a pipeline: only its place is printed.
+fn or_bug(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error::note(format!("error: this is a bug, at {place}"));
+    }));
+    // Unwinding, so that what holds plaintext is wiped, and files of ours are taken away.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        error::note("hint: please report it, without the secret values");
+        ExitCode::from(error::Kind::Bug as u8)
+    })
+}
+
+fn run(args: &[OsString]) -> ExitCode {
+    if let Some(code) = commands::answer(args) {
         return code;
     }
-    let arguments = match commands::Cli::try_parse_from(&args) {
+    let arguments = match commands::Cli::try_parse_from(args) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, with code 0.
@@ -65,5 +82,29 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match commands::run(&arguments.command) {
         Ok(code) => code,
         Err(error) => error.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a process of its own: the hook is for all threads of one.
+    #[test]
+    fn a_bug_says_where_it_is_and_not_what_it_met() {
+        if std::env::var_os("BULLA_TEST_BUG").is_some() {
+            let code = or_bug(|| {
+                std::thread::spawn(|| panic!("\n##vso[hunter2]"))
+                    .join()
+                    .map_or_else(|_| panic!("hunter2"), |()| ExitCode::SUCCESS)
+            });
+            std::process::exit(i32::from(code == ExitCode::from(70)));
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "tests::a_bug_says_where_it_is_and_not_what_it_met", "--nocapture"]).env("BULLA_TEST_BUG", "1");
+        let output = again.output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("error: this is a bug, at cli/src/lib.rs:") && !said.contains("hunter2"), "{said}");
     }
 }

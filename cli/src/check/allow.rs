@@ -33,7 +33,7 @@ pub fn apply(sheet: &mut Sheet<'_>, guarded: impl Fn(&Rule) -> bool) {
     for finding in std::mem::take(&mut sheet.findings) {
         let covers = |comment: &Comment| {
             let speaks_for = |line| (comment.lines.0..=comment.lines.1).contains(&line);
-            comment.rule == finding.rule.id && (speaks_for(finding.line) || speaks_for(finding.object_line))
+            comment.rule == finding.rule.id && (speaks_for(finding.line) || finding.object_line.is_some_and(speaks_for))
         };
         match comments.iter().position(covers) {
             Some(index) => {
@@ -46,7 +46,7 @@ pub fn apply(sheet: &mut Sheet<'_>, guarded: impl Fn(&Rule) -> bool) {
         }
     }
     sheet.findings = kept;
-    sheet.object = 0;
+    sheet.object = None;
     for (comment, used) in comments.iter().zip(used) {
         let span = comment.at..comment.at + MARK.len();
         if Rule::named(&comment.rule).is_none() {

@@ -11,13 +11,16 @@ use super::finding::{FileName, Finding, Sheet, Show};
 use super::keys::Keys;
 use super::kustomize::{self, ValueFile};
 use super::references::{self, Provided, Reference};
-use super::rule::{AMBIGUOUS_SECRET, CHANGED_RULES, LARGE_TEXT, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16};
+use super::rule::{
+    AMBIGUOUS_SECRET, CHANGED_RULES, FOREIGN_DOCUMENT, LARGE_TEXT, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16,
+};
 use super::sealed::Expectations;
 use super::sift::{Sifted, sift};
-use super::{allow, attributes, plain, private_keys, readable, sealed, template};
+use super::{actions, allow, attributes, braces, plain, private_keys, readable, sealed, template};
 use crate::config::{Choice, Config};
 use crate::manifest::{
-    Document, ManifestError, Reason, Source, check_faithful, decode, find_sealed, find_secrets, parse, parse_pieces,
+    Document, ManifestError, Node, Reason, Source, check_faithful, decode, find_foreign_sealed, find_sealed, find_secrets, parse,
+    parse_pieces,
 };
 
 /// Most refusals of our reader that one file may have.
@@ -85,9 +88,9 @@ impl Looked {
         }
     }
 
-    /// The line of an offset, from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        Sheet::new(&self.name, self.text.as_deref().map_or("", String::as_str)).line(offset)
+    /// The text that was kept, to name places in it.
+    pub(super) fn sheet(&self) -> Sheet<'_> {
+        Sheet::new(&self.name, self.text.as_deref().map_or("", String::as_str))
     }
 
     /// What it was before: then comments that are new are reported.
@@ -113,7 +116,7 @@ impl Looked {
         let text = self.text.as_deref().map_or("", String::as_str);
         let mut sheet = Sheet::new(&self.name, text);
         for Late { rule, span, object, show, subject, message } in late {
-            sheet.object = object;
+            sheet.object = Some(object);
             sheet.report(rule, span, &show, &subject, message);
         }
         let findings = sheet.findings;
@@ -149,6 +152,14 @@ pub fn look(name: FileName, bytes: &[u8], is_manifest: bool, history: bool, yard
     match decode(bytes.to_vec()) {
         Ok(source) if recoded => manifest(&mut looked, source, None, history, yardstick),
         Ok(source) => manifest(&mut looked, source, Some(sifted), history, yardstick),
+        // What was committed stays in the history, whether or not it could be applied: read as well as it can be.
+        Err(_) if history => {
+            let mended = mended(bytes);
+            let sifted = sift(mended.as_bytes());
+            if let Ok(source) = decode(mended.as_bytes().to_vec()) {
+                manifest(&mut looked, source, Some(sifted), history, yardstick);
+            }
+        }
         Err(error) => {
             // As text it may be read all the same, and may not be what its author takes it for.
             let text = lossy(bytes);
@@ -190,6 +201,25 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
+/// The text with a line break for each character that kubectl takes for one, and without what no text has.
+fn mended(bytes: &[u8]) -> Zeroizing<String> {
+    let text = Zeroizing::new(lossy(bytes).into_owned());
+    let mut mended = Zeroizing::new(String::with_capacity(text.len()));
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => mended.push('\n'),
+            '\u{feff}' => {}
+            '\n' | '\t' => mended.push(c),
+            '#' if mended.ends_with("\n---") || *mended == "---" => mended.push_str("\n#"),
+            c if c.is_control() || c == char::REPLACEMENT_CHARACTER => mended.push(' '),
+            c => mended.push(c),
+        }
+    }
+    mended
+}
+
 /// `sifted`: what the sieve met, but for a text that was recoded.
 fn manifest(looked: &mut Looked, source: Source, sifted: Option<Sifted>, history: bool, yardstick: &Yardstick) {
     let name = looked.name.clone();
@@ -204,6 +234,9 @@ fn manifest(looked: &mut Looked, source: Source, sifted: Option<Sifted>, history
         match parse(&source) {
             Ok(documents) => parsed(looked, &mut sheet, &documents, history, yardstick, &mut covered),
             Err(error) => in_pieces(looked, &mut sheet, &source, &error, history, yardstick, &mut covered),
+        }
+        if sifted.may_be_secret() && actions::begins_in(source.text()) {
+            braces::check(&mut sheet, &mut covered);
         }
     }
     private_keys::check(&mut sheet, &sifted, &covered);
@@ -254,10 +287,9 @@ fn in_pieces(
 
 /// Whether a text that is no YAML becomes one when it is rendered. In braces of its own, JSON above all, the reader of templates sees nothing.
 fn is_template(text: &str, reason: &Reason) -> bool {
-    let uncommented = |line: &str| line.split(" #").next().is_some_and(|line| !line.starts_with('#') && line.contains("{{"));
     let content = text.trim_start_matches('-').trim_start();
     let in_braces = content.starts_with(['{', '[']) && !content.starts_with("{{") && !content.starts_with("{%");
-    matches!(reason, Reason::Syntax { .. }) && !in_braces && text.lines().any(uncommented)
+    matches!(reason, Reason::Syntax { .. }) && !in_braces && braces::is_template(text)
 }
 
 /// Says that not everything was looked at: to say where something is costs a look at the whole text.
@@ -279,22 +311,30 @@ fn parsed(
     looked.targets = choice.as_ref().map(|choice| choice.targets.clone());
     let expected = Expectations { choice: choice.as_ref(), keys: &yardstick.keys, now: yardstick.now, today: yardstick.today };
     let (mut sealed_here, mut refusals) = (None, 0);
-    let is_template = sheet.text().contains("{{");
     for document in documents {
         plain::check(sheet, document, covered);
         looked.provided.extend(kustomize::check(sheet, document));
-        if history || refusals > MOST_REFUSALS {
+        if refusals > MOST_REFUSALS {
             continue;
         }
-        sheet.object = document.root().map_or(0, crate::manifest::Node::outer_start);
+        sheet.object = document.root().map(Node::outer_start);
         if let Err(error) = find_secrets(document) {
             refusals += 1;
-            // Braces without quotes are keys that are mappings.
-            if !is_template || !matches!(error.reason, Reason::ComplexKey) {
-                readable::report(sheet, &error);
+            let at = sheet.offset(error.place.line, error.place.column);
+            // Braces without quotes are keys that are mappings; what else is refused is found where they are replaced.
+            if !matches!(error.reason, Reason::ComplexKey) || !is_in_braces(sheet.text(), at) {
+                readable::report_at(sheet, &error, at);
             }
         }
-        for node in find_sealed(document) {
+        if history {
+            continue;
+        }
+        let foreign = find_foreign_sealed(document);
+        for node in &foreign {
+            let message = "a SealedSecret that kubectl takes out of what is no v1 List, or by an alias";
+            sheet.report(FOREIGN_DOCUMENT, node.outer_start()..node.outer_start(), &Show::Nothing, "", message);
+        }
+        for node in find_sealed(document).into_iter().chain(foreign) {
             sealed_here.get_or_insert(node.get("kind").unwrap_or(node).span());
             if let Err(error) = check_faithful(document, node) {
                 refusals += 1;
@@ -312,11 +352,17 @@ fn parsed(
         }
         references::collect(document, &mut looked.provided, &mut looked.references);
     }
-    sheet.object = 0;
+    sheet.object = None;
     let has_rules = yardstick.config.as_ref().is_some_and(|config| config.targets().next().is_some());
     if let Some(span) = sealed_here.filter(|_| has_rules && choice.is_none() && looked.name.path.is_some()) {
         sheet.report(NO_RULE, span, &Show::Span, "", "no rule of .bulla.yaml is for this file");
     }
+}
+
+/// Whether a key is what stands between the braces of an action.
+fn is_in_braces(text: &str, at: usize) -> bool {
+    let (before, key) = text.split_at(at);
+    key.starts_with("{{") || key.starts_with('{') && before.ends_with('{')
 }
 
 fn place(name: &FileName, choice: Option<&Choice>) -> String {
@@ -328,7 +374,7 @@ fn unrendered(sheet: &mut Sheet<'_>, span: Range<usize>) {
     let text = &sheet.text()[span.clone()];
     if let Some(at) = text.find("kind: SealedSecret").filter(|_| text.contains("bulla.dev/")) {
         let at = span.start + at;
-        sheet.object = 0;
+        sheet.object = None;
         let message = "sealed values in a template are looked at only when it is rendered";
         sheet.report(UNRENDERED_TEMPLATE, at..at + "kind: SealedSecret".len(), &Show::Span, "", message);
     }

@@ -3,6 +3,7 @@
 //! No finding holds a value in plain: an excerpt is put together from spans that are named as harmless, and all else on the line is left out.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -58,8 +59,8 @@ pub struct Finding {
     pub excerpt: Excerpt,
     /// What it is about, without line numbers and values: it makes the fingerprint.
     pub subject: String,
-    /// Line where the object starts that it is in.
-    pub object_line: usize,
+    /// Line where the object starts that it is in, if it is in one.
+    pub object_line: Option<usize>,
 }
 
 /// What of the source may be shown.
@@ -84,15 +85,15 @@ pub struct Sheet<'t> {
     last: (usize, usize),
     /// What was found, in the order in which it was.
     pub findings: Vec<Finding>,
-    /// Where the object starts that is being looked at.
-    pub object: usize,
+    /// Where the object starts that is being looked at, if one is.
+    pub object: Option<usize>,
 }
 
 impl<'t> Sheet<'t> {
     /// A file with nothing found.
     #[must_use]
     pub fn new(file: &'t FileName, text: &'t str) -> Self {
-        Self { file, text, breaks: OnceCell::new(), last: (0, 1), findings: Vec::new(), object: 0 }
+        Self { file, text, breaks: OnceCell::new(), last: (0, 1), findings: Vec::new(), object: None }
     }
 
     /// The text of the file.
@@ -128,6 +129,23 @@ impl<'t> Sheet<'t> {
         start..end.max(start)
     }
 
+    /// The same file as another text has it.
+    #[must_use]
+    pub fn with_text<'u>(&self, text: &'u str) -> Sheet<'u>
+    where
+        't: 'u,
+    {
+        Sheet::new(self.file, text)
+    }
+
+    /// Drops of the findings from the index `new` on what stands among those from `known` on: the same rule in the same place.
+    pub fn drop_repeated(&mut self, known: usize, new: usize) {
+        let place = |finding: &Finding| (finding.rule.id, finding.line, finding.column);
+        let mut seen: HashSet<_> = self.findings[known..new].iter().map(place).collect();
+        let added = self.findings.split_off(new);
+        self.findings.extend(added.into_iter().filter(|finding| seen.insert(place(finding))));
+    }
+
     /// Notes something at `span`. `subject` says what it is about, without values.
     pub fn report(&mut self, rule: &'static Rule, span: Range<usize>, show: &Show, subject: &str, message: impl Into<String>) {
         let line = self.line(span.start);
@@ -145,7 +163,7 @@ impl<'t> Sheet<'t> {
             message: message.into(),
             excerpt,
             subject: subject.to_owned(),
-            object_line: self.line(self.object),
+            object_line: self.object.map(|object| self.line(object)),
         });
     }
 

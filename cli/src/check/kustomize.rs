@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Sheet, Show, harmless};
-use super::placeholder::is_placeholder;
+use super::placeholder::is_nothing_yet;
 use super::references::Provided;
 use super::rule::PLAINTEXT_GENERATOR;
 use crate::config::without_parents;
@@ -203,14 +203,14 @@ pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>) -> Vec<Provided> {
     let Some(root) = document.root() else { return Vec::new() };
     let mut provided = Vec::new();
     for generator in generators(root) {
-        sheet.object = generator.outer_start();
+        sheet.object = Some(generator.outer_start());
         provided.extend(check_generator(sheet, root, generator, None));
     }
     for entry in root.get(GENERATORS).and_then(Node::as_sequence).unwrap_or_default() {
         // One that stands in the place of its file's name.
         let inline = entry.as_str().filter(|text| text.contains(':'));
         let Some(source) = inline.and_then(|text| decode(text.into()).ok()) else { continue };
-        sheet.object = entry.outer_start();
+        sheet.object = Some(entry.outer_start());
         for document in parse(&source).unwrap_or_default() {
             let generators = document.root().into_iter().flat_map(generators);
             provided.extend(generators.filter_map(|generator| check_generator(sheet, root, generator, Some(entry.span()))));
@@ -227,7 +227,7 @@ fn check_generator(sheet: &mut Sheet<'_>, root: &Node, generator: &Node, within:
     for literal in list("literals") {
         let Some((item, value)) = literal.as_scalar().and_then(|scalar| scalar.raw().split_once('=')) else { continue };
         items.push(item.to_owned());
-        if !is_placeholder(value.trim_matches(['"', '\''])) {
+        if !is_nothing_yet(value.trim_matches(['"', '\''])) {
             let item = harmless(item);
             let name = harmless(&secret);
             let message = format!("item {item} of the generated Secret {name} is in plain");
@@ -247,24 +247,24 @@ fn check_generator(sheet: &mut Sheet<'_>, root: &Node, generator: &Node, within:
 pub fn check_value_file(sheet: &mut Sheet<'_>, source: &ValueFile) {
     let name = harmless(&source.secret);
     let text = sheet.text();
-    let encrypted = text.contains("ENC[AES256_GCM,") || text.starts_with("age-encryption.org/") || is_placeholder(text);
-    if encrypted {
-        return;
-    }
     if !source.is_env {
+        if is_nothing_yet(text) || is_of_sops(text) {
+            return;
+        }
         let end = text.find('\n').unwrap_or(text.len());
         let message = format!("this file is a value of the generated Secret {name}");
         sheet.report(PLAINTEXT_GENERATOR, 0..end, &Show::Masked(0..0), &name, message);
         return;
     }
-    let mut start = 0;
+    let (of_sops, mut start) = (is_of_sops(text), 0);
     for line in text.split_inclusive('\n') {
         let (at, content) = (start, line.trim());
         start += line.len();
-        let entry = content.split_once('=').filter(|_| !content.starts_with('#'));
+        // What SOPS says of itself is no value.
+        let entry = content.split_once('=').filter(|_| !(content.starts_with('#') || of_sops && content.starts_with("sops_")));
         let Some((item, value)) = entry else { continue };
         let value = value.trim_matches(['"', '\'']);
-        if !is_placeholder(value) {
+        if !is_nothing_yet(value) {
             let key = at + line.len() - line.trim_start().len();
             let span = key + item.len() + 1..key + content.len();
             let item_name = harmless(item.trim());
@@ -278,4 +278,16 @@ pub fn check_value_file(sheet: &mut Sheet<'_>, source: &ValueFile) {
             );
         }
     }
+}
+
+/// Whether SOPS wrote the file: it signs what it encrypts.
+fn is_of_sops(text: &str) -> bool {
+    [
+        "\nsops_mac=ENC[AES256_GCM,data:",
+        "\"mac\": \"ENC[AES256_GCM,data:",
+        "\n    mac: ENC[AES256_GCM,data:",
+        "\nmac = ENC[AES256_GCM,data:",
+    ]
+    .iter()
+    .any(|mac| text.contains(mac))
 }

@@ -10,14 +10,17 @@
 //! | `uses.rs` | what kustomizations and links make of other files |
 //! | `readable.rs` | what our reader refuses |
 //! | `sealed.rs`, `keys.rs` | SealedSecrets: form, place, dates; their keys |
-//! | `plain.rs`, `template.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
+//! | `plain.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
+//! | `braces.rs`, `actions.rs`, `template.rs` | templates: as YAML, what stands in braces, line by line |
 //! | `references.rs`, `tree.rs` | what several documents say together |
 //! | `attributes.rs` | where Git checks out another text than is looked at |
 //! | `allow.rs`, `settings.rs`, `baseline.rs` | what is not reported, and why |
 
+pub mod actions;
 pub mod allow;
 pub mod attributes;
 pub mod baseline;
+pub mod braces;
 pub mod file;
 pub mod finding;
 pub mod git;
@@ -294,9 +297,6 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
             }))
         })?);
     }
-    if request.since.is_some() {
-        compare(&git, &before, &tree, names, &mut looked)?;
-    }
     for version in versions.iter().filter(|version| !version.is_link) {
         for is_env in [true, false] {
             if let Some(source) = uses.values.get(&(version.path.clone(), is_env))
@@ -306,6 +306,9 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
                 looked.push(file::value_file(name, &bytes, source));
             }
         }
+    }
+    if request.since.is_some() {
+        compare(&git, &before, &tree, names, &mut looked)?;
     }
     Ok(looked)
 }
@@ -331,13 +334,22 @@ fn look(
 
 /// Finds what a branch changes about its own check: the configuration, and comments that allow something.
 fn compare(git: &Git, before: &Tree, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
-    let earlier: HashMap<&PathBuf, &Version> = before.files.iter().map(|version| (&version.path, version)).collect();
-    for file in looked.iter_mut().filter(|file| file.name.commit.is_none() && file.has_comments) {
-        let earlier = file.name.path.as_ref().and_then(|path| earlier.get(path));
-        match earlier.map(|version| git.read(version)).transpose()? {
-            Some(Content::Whole(bytes)) => file.compare_with(&bytes),
-            _ => file.compare_with(b""),
+    let by_path = |tree: &'_ Tree| -> HashMap<PathBuf, Version> {
+        tree.files.iter().map(|version| (version.path.clone(), version.clone())).collect()
+    };
+    let (earlier, present) = (by_path(before), by_path(tree));
+    for file in looked.iter_mut().filter(|file| file.has_comments) {
+        let Some(path) = &file.name.path else { continue };
+        // What the present version says too is reported there.
+        let later = present.get(path).filter(|_| file.name.commit.is_some());
+        let mut known = Zeroizing::new(Vec::new());
+        for version in earlier.get(path).into_iter().chain(later) {
+            if let Content::Whole(bytes) = git.read(version)? {
+                known.extend_from_slice(&bytes);
+                known.push(b'\n');
+            }
         }
+        file.compare_with(&known);
     }
     let is_configuration = |version: &&Version| version.path.ends_with(config::FILE);
     let now: HashSet<&Version> = tree.files.iter().filter(is_configuration).collect();

@@ -2,6 +2,14 @@
 
 use zeroize::Zeroizing;
 
+use super::actions::{self, Control, Piece, longest_word};
+
+/// Longest word beside the braces of a template that is taken for a part of a name.
+pub const BESIDE_BRACES: usize = 15;
+
+/// How often texts may stand within the braces of others.
+const MOST_WITHIN: usize = 8;
+
 /// Words that people write for "fill in here", compared without case and punctuation.
 const WORDS: [&str; 18] = [
     "changeme",
@@ -24,20 +32,16 @@ const WORDS: [&str; 18] = [
     "yoursecrethere",
 ];
 
-/// What values begin with that another tool puts in later: vals, Vault injectors, 1Password, Secrets Manager.
-const REFERENCES: [&str; 8] =
-    ["ref+", "vault:", "vault://", "<path:", "op://", "secretref:", "arn:aws:secretsmanager:", "projects/"];
-
 /// Whether this text of a template is no value.
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {
-    is_reference(text) || is_rendered_elsewhere(text, 15)
+    is_reference(text) || is_rendered_elsewhere(text, BESIDE_BRACES, 0)
 }
 
 /// Whether this text of a manifest that can be read as it is gives nothing away: what is written beside braces is there already.
 #[must_use]
 pub fn is_nothing_yet(text: &str) -> bool {
-    is_reference(text) || is_rendered_elsewhere(text, 0)
+    is_reference(text) || is_rendered_elsewhere(text, 0, 0)
 }
 
 fn is_reference(text: &str) -> bool {
@@ -46,12 +50,42 @@ fn is_reference(text: &str) -> bool {
         || is_variable(text)
         || is_word(text)
         || is_repeated(text)
-        || text.starts_with("ENC[") && text.ends_with(']')
-        || REFERENCES.iter().any(|start| text.starts_with(start))
-        || text.starts_with("age-encryption.org/v1")
-        || text.starts_with("YWdlLWVuY3J5cHRpb24ub3Jn")
-        || text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----")
+        || is_put_in_later(text)
+        || is_ciphertext(text)
         || is_certificates(text)
+}
+
+/// What another tool replaces: vals, Vault and its injectors, 1Password, the secret managers of clouds. Each in its whole form: what only
+/// begins so is a value.
+fn is_put_in_later(text: &str) -> bool {
+    let behind = |start: &str| text.strip_prefix(start);
+    let is_path = |rest: &str| rest.contains('/') && (actions::begins_in(rest) || !rest.contains(char::is_whitespace));
+    let is_address = |rest: &str| {
+        rest.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+    };
+    let is_name = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    behind("ref+").is_some_and(is_address)
+        || behind("vault:").is_some_and(is_path)
+        || behind("<path:").is_some_and(|rest| rest.contains('/') && rest.find('>') == Some(rest.len() - 1))
+        || behind("op://").is_some_and(|rest| rest.contains('/'))
+        || behind("secretref:").is_some_and(is_name)
+        || behind("arn:aws:secretsmanager:").is_some_and(|rest| rest.contains(":secret:"))
+        || behind("projects/").is_some_and(|rest| rest.contains("/secrets/"))
+}
+
+/// SOPS, eyaml, age in each of its forms, Vault's transit engine.
+fn is_ciphertext(text: &str) -> bool {
+    let is_base64 = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=\r\n \t".contains(&byte));
+    let armored = text
+        .strip_prefix("-----BEGIN AGE ENCRYPTED FILE-----")
+        .and_then(|rest| rest.strip_suffix("-----END AGE ENCRYPTED FILE-----"));
+    ["ENC[AES256_GCM,data:", "ENC[PKCS7,", "ENC[GPG,"].iter().any(|start| text.starts_with(start)) && text.ends_with(']')
+        || text.starts_with("age-encryption.org/v1\n-> ")
+        || text.starts_with("YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+") && is_base64(text)
+        || armored.is_some_and(is_base64)
+        || text.strip_prefix("vault:v").and_then(|rest| rest.split_once(':')).is_some_and(|(version, text)| {
+            !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 16 && is_base64(text)
+        })
 }
 
 /// `${NAME}`, `$NAME`, `$(name)`, `%NAME%`, `<name>`, `__NAME__`, `@name@`, as a whole.
@@ -116,42 +150,55 @@ fn is_certificates(text: &str) -> bool {
 }
 
 /// Whether a text with `{{ … }}` holds nothing literal that could be a value: what stands around the braces is no longer word than this
-/// or an address without credentials, and no literal stands in them as a value or as the default of one.
-fn is_rendered_elsewhere(text: &str, longest: usize) -> bool {
-    (text.contains("{{") || text.contains("{%"))
-        && outside_braces(text)
-            .is_some_and(|outside| !has_credentials(&outside) && (longest_word(&outside) <= longest || outside.contains("://")))
-}
-
-/// What stands around braces, if no literal stands in them.
-fn outside_braces(text: &str) -> Option<Zeroizing<String>> {
-    let (mut outside, mut rest) = (Zeroizing::new(String::with_capacity(text.len())), text);
-    while let Some((at, close)) =
-        [("{{", "}}"), ("{%", "%}")].iter().filter_map(|(open, close)| Some((rest.find(open)?, *close))).min()
-    {
-        outside.push_str(&rest[..at]);
-        // A mark where braces stood, so that what is left and right of them stays apart.
-        outside.push('\u{1}');
-        let Some(length) = rest[at..].find(close) else { return Some(outside) };
-        if has_literal(&rest[at + 2..at + length]) {
-            return None;
-        }
-        rest = &rest[at + length + 2..];
+/// or an address without credentials, no literal stands in them as a value, and no branch between them is one.
+fn is_rendered_elsewhere(text: &str, longest: usize, depth: usize) -> bool {
+    if !actions::begins_in(text) || depth > MOST_WITHIN {
+        return false;
     }
-    outside.push_str(rest);
-    Some(outside)
+    let nothing = |text: &str| is_reference(text) || is_rendered_elsewhere(text, longest, depth + 1);
+    let (pieces, is_open) = actions::pieces(text);
+    if let Some(branches) = branches(text, &pieces).filter(|_| !is_open) {
+        return branches.into_iter().all(nothing);
+    }
+    let is_value = |literal: &str| !nothing(literal) && !literal.starts_with(['.', '%']) && literal != "{{";
+    let mut outside = Zeroizing::new(String::with_capacity(text.len()));
+    for piece in pieces {
+        if !piece.is_action {
+            outside.push_str(piece.text);
+        } else if actions::literals(piece.inner()).into_iter().any(is_value) {
+            return false;
+        } else {
+            // A mark where braces stood, so that what is left and right of them stays apart.
+            outside.push('\u{1}');
+        }
+    }
+    // Braces that do not close render nothing, but for an action that goes on below.
+    if is_open {
+        return text.trim_start().starts_with("{{");
+    }
+    !has_credentials(&outside) && (longest_word(&outside) <= longest || outside.contains("://"))
 }
 
-/// Whether a string in an action is a value: the first operand (`"x" | b64enc`), or of `default`.
-fn has_literal(action: &str) -> bool {
-    let action = action.trim_matches(['-', ' ']);
-    let literal = |text: &str| {
-        let text = text.trim_start();
-        let quote = text.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'));
-        let inner = quote.and_then(|quote| text[1..].split_once(quote)).map(|(inner, _)| inner);
-        inner.is_some_and(|inner| !is_placeholder(inner) && !inner.starts_with(['.', '%']) && inner != "{{")
-    };
-    literal(action) || action.match_indices("default ").any(|(at, word)| literal(&action[at + word.len()..]))
+/// What stands between `if`, `else` and `end`, if these are all that the text is.
+fn branches<'t>(text: &'t str, pieces: &[Piece<'t>]) -> Option<Vec<&'t str>> {
+    let (mut branches, mut depth, mut start) = (Vec::new(), 0_usize, None);
+    for piece in pieces.iter().filter(|piece| piece.is_action || !piece.text.trim().is_empty()) {
+        match (piece.control(), depth) {
+            (Some(Control::Open), 0) if start.is_none() => start = Some(piece.start + piece.text.len()),
+            (_, 0) => return None,
+            (Some(Control::Else | Control::End), 1) => {
+                branches.push(text[start?..piece.start].trim());
+                start = Some(piece.start + piece.text.len());
+            }
+            _ => {}
+        }
+        match piece.control() {
+            Some(Control::Open) => depth += 1,
+            Some(Control::End) => depth -= 1,
+            _ => {}
+        }
+    }
+    (depth == 0 && !branches.is_empty()).then_some(branches)
 }
 
 /// `user:password@` with a literal password.
@@ -161,10 +208,6 @@ fn has_credentials(outside: &str) -> bool {
         let password = user.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
         password.is_some_and(|password| !password.contains('\u{1}') && !is_placeholder(password))
     })
-}
-
-fn longest_word(text: &str) -> usize {
-    text.split(|c: char| !c.is_ascii_alphanumeric()).map(str::len).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -189,7 +232,9 @@ mod tests {
             "...",
             "…",
             "ENC[AES256_GCM,data:aa,iv:bb]",
+            "ENC[PKCS7,MIIBiQYJKoZIhvcNAQcDoIIBejCCAXYCAQAxggEhMIIBHQIBAD]",
             "vault:secret/data/db#password",
+            "vault:v1:8SDd3WHDOjf7mq69CyCqYjBXAiQQAVZRkFM13ok481zoCmHnSeDX9vyf7w==",
             "ref+vault://secret/db#/password",
             "<path:secret/data/db#password>",
             "op://vault/item/field",
@@ -207,6 +252,12 @@ mod tests {
             "{{ .Values.password | default \"\" }}",
             "{{ .Values.password | default \"changeme\" }}",
             "your-token-here",
+            "{{ if .Values.a }}{{ .Values.a }}{{ else }}changeme{{ end }}",
+            "{{ include \"a\" (dict \"b\" . \"c\" \"d\") | b64enc }}",
+            "{{ printf \"%s:%s\" .Values.a .Values.b | b64enc }}",
+            "{{ eq .Values.a \"b\" }}",
+            "{{ include \"a\"",
+            "age-encryption.org/v1\n-> X25519 aa\nbb\n--- cc",
             "TODO",
             "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n",
         ] {
@@ -243,6 +294,20 @@ mod tests {
             "change me later: hunter2",
             "<a>b</a>c",
             "{{ \"hunter2\" | b64enc }}",
+            "{{ b64enc \"hunter2\" }}",
+            "{{ print \"hunter2\" }}",
+            "{{ coalesce .Values.password \"hunter2\" }}",
+            "{{ .Values.password | default (\"hunter2\") }}",
+            "{{ if .Values.a }}hunter2{{ end }}",
+            "{{- if .Values.a }}{{ .Values.a }}{{ else if .Values.b }}hunter2{{ else }}{{ .Values.c }}{{ end }}",
+            "hunter2{%}",
+            "hunter2{{",
+            "x://hunter2hunter2{{",
+            "age-encryption.org/v1 hunter2",
+            "vault:hunter2",
+            "ENC[hunter2]",
+            "ref+hunter2",
+            "op://hunter2",
             "{{ .Values.password | default \"hunter2\" }}",
             "postgres://{{ .Values.user }}:hunter2@db/app",
             "${DB:-hunter2}",

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use super::finding::{Sheet, Show, harmless};
 use super::placeholder::{is_nothing_yet, is_placeholder};
 use super::rule::PLAINTEXT_SECRET;
-use super::template;
-use crate::manifest::{Document, Kind, Node, Scalar, ScalarStyle, ScalarValue};
+use super::{actions, template};
+use crate::manifest::{Document, Kind, Node, Scalar, ScalarStyle, ScalarValue, parse_part};
 
 /// As kubectl decodes `data`, and a little more: what it would refuse is in plain all the same.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -22,60 +22,136 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// Where a Secret has its values, and whether they are base64.
 const FIELDS: [(&str, bool); 2] = [("data", true), ("stringData", false)];
 
+/// How often manifests may stand in blocks of text of others.
+const MOST_WITHIN: usize = 3;
+
+/// How a tree came to be.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way {
+    /// From a template, its actions replaced by words of the same length: what is meant stands in the text of the file.
+    is_replaced: bool,
+    /// So many blocks of text around it.
+    within: usize,
+}
+
+impl Way {
+    fn is_nothing(self, text: &str, encoded: bool) -> bool {
+        // What stands in a block may be a template, however the file around it is read.
+        is(text, encoded, if self.is_replaced || self.within > 0 { is_placeholder } else { is_nothing_yet })
+    }
+}
+
 /// Reports each value in plain, and gives the bytes that they stand on.
 pub fn check(sheet: &mut Sheet<'_>, document: &Document<'_>, covered: &mut Vec<Range<usize>>) {
     if let Some(root) = document.root() {
-        walk(sheet, root, false, covered);
+        walk(sheet, document, root, false, Way::default(), covered);
+    }
+}
+
+/// The same for a template whose actions were replaced.
+pub fn check_replaced(sheet: &mut Sheet<'_>, document: &Document<'_>, covered: &mut Vec<Range<usize>>) {
+    if let Some(root) = document.root() {
+        walk(sheet, document, root, false, Way { is_replaced: true, within: 0 }, covered);
     }
 }
 
 /// `implied`: an item of a `SecretList`, which needs no kind of its own.
-fn walk(sheet: &mut Sheet<'_>, node: &Node, implied: bool, covered: &mut Vec<Range<usize>>) {
+fn walk(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, implied: bool, way: Way, covered: &mut Vec<Range<usize>>) {
     match node.kind() {
         Kind::Mapping(entries) => {
-            let kind = node.get("kind").and_then(kind_of);
-            let is_secret = kind.as_deref() == Some("Secret") || kind.is_none() && implied;
+            let is = |wanted: &str| named(node, "kind").any(|kind| is_kind(sheet.text(), kind, wanted, way));
+            // Of a SealedSecret the API server drops such fields; in Git they are all the same.
+            let is_secret = is("Secret") || is("SealedSecret") || implied && node.get("kind").is_none();
+            let is_list = is("SecretList");
             if is_secret {
-                sheet.object = node.outer_start();
-                secret(sheet, node, covered);
+                sheet.object = Some(node.outer_start());
+                secret(sheet, node, way, covered);
             }
-            let implied = kind.as_deref() == Some("SecretList");
             for (key, value) in entries {
                 // These are reported as a whole.
                 if !is_secret || !key.as_str().is_some_and(|key| FIELDS.iter().any(|(field, _)| *field == key)) {
-                    walk(sheet, value, false, covered);
+                    walk(sheet, document, value, false, way, covered);
                 }
-                if implied && key.as_str() == Some("items") {
-                    value.as_sequence().unwrap_or_default().iter().for_each(|item| walk(sheet, item, true, covered));
+                if is_list && key.as_str() == Some("items") {
+                    for item in value.as_sequence().unwrap_or_default() {
+                        walk(sheet, document, item, true, way, covered);
+                    }
                 }
             }
         }
-        Kind::Sequence(items) => items.iter().for_each(|item| walk(sheet, item, false, covered)),
-        // A patch of kustomize, or a manifest that something else will apply.
+        Kind::Sequence(items) => items.iter().for_each(|item| walk(sheet, document, item, false, way, covered)),
         Kind::Scalar(scalar) if scalar.style() == ScalarStyle::Block && scalar.raw().contains("Secret") => {
-            template::check(sheet, node.span(), covered);
+            block(sheet, document, node, way, covered);
         }
         Kind::Scalar(_) | Kind::Alias(_) => {}
     }
 }
 
-fn kind_of(node: &Node) -> Option<String> {
-    match node.as_scalar()?.read() {
-        ScalarValue::Binary(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        _ => Some(node.as_scalar()?.raw().to_owned()),
+/// A patch of kustomize, or a manifest that something else will apply: by lines, and as YAML where it is.
+fn block(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, way: Way, covered: &mut Vec<Range<usize>>) {
+    let before = sheet.findings.len();
+    template::check(sheet, node.span(), covered);
+    let by_lines = sheet.findings.len();
+    let span = node.span();
+    let body = document.text(span.clone()).find('\n').map_or(span.end, |at| span.start + at + 1);
+    let way = Way { within: way.within + 1, ..way };
+    if way.within <= MOST_WITHIN
+        && let Ok(documents) = parse_part(document.source(), body..span.end)
+    {
+        for inner in &documents {
+            if let Some(root) = inner.root() {
+                walk(sheet, inner, root, false, way, covered);
+            }
+        }
+        sheet.drop_repeated(before, by_lines);
     }
 }
 
-fn secret(sheet: &mut Sheet<'_>, node: &Node, covered: &mut Vec<Range<usize>>) {
-    let name = object_name(node);
+/// Values under a key; in a template each branch may have one.
+fn named<'n>(node: &'n Node, field: &'n str) -> impl Iterator<Item = &'n Node> {
+    let entries = node.as_mapping().unwrap_or_default().iter();
+    entries.filter(move |(key, _)| key.as_str() == Some(field)).map(|(_, value)| value)
+}
+
+fn is_kind(text: &str, node: &Node, wanted: &str, way: Way) -> bool {
+    let Some(scalar) = node.as_scalar() else { return false };
+    if way.is_replaced && actions::begins_in(&text[node.span()]) {
+        return actions::pieces(unwrapped(&text[node.span()], scalar.style()))
+            .0
+            .iter()
+            .any(|piece| piece.text.trim() == wanted || piece.is_action && actions::literals(piece.inner()).contains(&wanted));
+    }
+    match scalar.read() {
+        ScalarValue::Binary(bytes) => *bytes == *wanted.as_bytes(),
+        _ => scalar.raw() == wanted,
+    }
+}
+
+/// A scalar without its quotes or the header of its block.
+fn unwrapped(text: &str, style: ScalarStyle) -> &str {
+    match style {
+        ScalarStyle::Plain => text,
+        ScalarStyle::Quoted => text.get(1..text.len() - 1).unwrap_or_default(),
+        ScalarStyle::Block => text.split_once('\n').map_or("", |(_, body)| body.trim()),
+    }
+}
+
+fn secret(sheet: &mut Sheet<'_>, node: &Node, way: Way, covered: &mut Vec<Range<usize>>) {
+    let text = sheet.text();
+    let name = match node.at(&["metadata", "name"]) {
+        name if way.is_replaced => name.map_or_else(|| "?".to_owned(), |name| harmless(&text[name.span()])),
+        _ => object_name(node),
+    };
     for (field, encoded) in FIELDS {
-        let Some(mapping) = node.get(field) else { continue };
-        covered.push(mapping.span());
-        for (key, value) in mapping.as_mapping().unwrap_or_default() {
-            if has_value(sheet.text(), value, encoded) {
-                let item = harmless(key.as_scalar().map(Scalar::raw).unwrap_or_default());
-                let message = format!("item {item} of Secret {name} is in plain");
-                sheet.report(PLAINTEXT_SECRET, value.span(), &Show::Masked(key.span()), &format!("{name} {item}"), message);
+        for mapping in named(node, field) {
+            covered.push(mapping.span());
+            for (key, value) in mapping.as_mapping().unwrap_or_default() {
+                if has_value(text, value, encoded, way) {
+                    let key_text = if way.is_replaced { &text[key.span()] } else { key.as_scalar().map_or("", Scalar::raw) };
+                    let item = harmless(key_text);
+                    let message = format!("item {item} of Secret {name} is in plain");
+                    sheet.report(PLAINTEXT_SECRET, value.span(), &Show::Masked(key.span()), &format!("{name} {item}"), message);
+                }
             }
         }
     }
@@ -90,16 +166,19 @@ pub fn object_name(node: &Node) -> String {
 }
 
 /// Whether a value of a Secret gives something away.
-fn has_value(text: &str, value: &Node, encoded: bool) -> bool {
+fn has_value(text: &str, value: &Node, encoded: bool, way: Way) -> bool {
+    let written = &text[value.span()];
     let Some(scalar) = value.as_scalar() else {
         // `{{ .Values.x }}` without quotes is a mapping in a mapping, and no value of a Secret is one.
-        let braces = &text[value.span()];
-        return braces.starts_with("{{") && !is_nothing(braces, false);
+        return written.starts_with("{{") && !is_nothing(written, false);
     };
+    if way.is_replaced && actions::begins_in(written) {
+        return !is_nothing(unwrapped(written, scalar.style()), encoded);
+    }
     match scalar.read() {
         ScalarValue::Null => false,
         ScalarValue::Binary(bytes) => !bytes.is_empty(),
-        _ => !is(scalar.raw(), encoded, is_nothing_yet),
+        _ => !way.is_nothing(scalar.raw(), encoded),
     }
 }
 

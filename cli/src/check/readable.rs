@@ -23,5 +23,10 @@ pub fn rule_for(reason: &Reason) -> &'static Rule {
 /// Notes a refusal where it says it is.
 pub fn report(sheet: &mut Sheet<'_>, error: &ManifestError) {
     let at = sheet.offset(error.place.line, error.place.column);
+    report_at(sheet, error, at);
+}
+
+/// Notes a refusal at an offset.
+pub fn report_at(sheet: &mut Sheet<'_>, error: &ManifestError, at: usize) {
     sheet.report(rule_for(&error.reason), at..at, &Show::Nothing, &error.place.path, error.reason.to_string());
 }

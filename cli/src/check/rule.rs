@@ -187,6 +187,8 @@ pub fn is_guarded(rule: &Rule) -> bool {
         FOREIGN_DOCUMENT,
         DUPLICATE_KEY,
         AMBIGUOUS_SECRET,
+        MALFORMED_OBJECT,
+        MALFORMED_VALUE,
         BAD_RECIPIENTS,
         UNTRUSTED_RECIPIENT,
         UNKNOWN_KEY,

@@ -45,7 +45,7 @@ pub struct Expectations<'a> {
 
 /// Checks one object.
 pub fn check(sheet: &mut Sheet<'_>, node: &Node, expected: &Expectations<'_>) {
-    sheet.object = node.outer_start();
+    sheet.object = Some(node.outer_start());
     let head = node.get("kind").unwrap_or(node).span();
     let object = super::plain::object_name(node);
     for (path, fields) in FIELDS {

@@ -1,10 +1,11 @@
-//! Values in plain in Helm and other templates, which are no YAML before they are rendered: read line by line.
+//! Values in plain in what cannot be read as YAML, templates above all: read line by line.
 //!
 //! A Secret is a line `kind: Secret` with `data:` or `stringData:` at the same indentation in the same document. What is between braces
-//! is not followed: only what is written out is found.
+//! is not followed: only what is written out is found. `braces.rs` reads templates as trees; this is for what it cannot read.
 
 use std::ops::Range;
 
+use super::actions;
 use super::finding::{Sheet, Show, harmless};
 use super::plain::is_nothing;
 use super::rule::{PLAINTEXT_SECRET, TOO_LARGE};
@@ -29,13 +30,12 @@ impl<'t> Line<'t> {
     fn entry(&self) -> Option<(&'t str, usize, &'t str)> {
         let content = &self.text[self.indent()..];
         let colon = content.find(':').filter(|at| content[at + 1..].is_empty() || content[at + 1..].starts_with([' ', '\t']))?;
-        let key = content[..colon].trim_matches(['"', '\'']);
+        let key = content[..colon].trim_end().trim_matches(['"', '\'']);
         (!key.is_empty() && !key.contains("{{")).then_some((key, self.indent(), &content[colon + 1..]))
     }
 
     fn is(&self, key: &str, value: Option<&str>) -> bool {
-        self.entry()
-            .is_some_and(|(found, _, rest)| found == key && value.is_none_or(|value| unquoted(without_comment(rest)) == value))
+        self.entry().is_some_and(|(found, _, rest)| found == key && value.is_none_or(|value| is_scalar(rest, value)))
     }
 }
 
@@ -66,7 +66,7 @@ pub fn check(sheet: &mut Sheet<'_>, span: Range<usize>, covered: &mut Vec<Range<
             return;
         }
         done = index + lines[index..].iter().take_while(of_object).count();
-        sheet.object = lines[first].start;
+        sheet.object = Some(lines[first].start);
         object(sheet, &lines[first..done], indent, covered);
     }
 }
@@ -111,7 +111,7 @@ fn items(sheet: &mut Sheet<'_>, lines: &[Line<'_>], encoded: bool, name: &str) {
         rest = after;
         let Some((key, at, value)) = line.entry().filter(|_| !line.is_aside() && line.indent() == indent) else { continue };
         let below = after.iter().take_while(|line| line.text.trim().is_empty() || line.indent() > indent).count();
-        let value = without_comment(value);
+        let value = without_comment(without_properties(value));
         let mut whole = unquoted(value.trim_start_matches(['|', '>', '-', '+'])).to_owned();
         for line in &after[..below] {
             whole.push('\n');
@@ -119,8 +119,8 @@ fn items(sheet: &mut Sheet<'_>, lines: &[Line<'_>], encoded: bool, name: &str) {
         }
         rest = &after[below..];
         if !is_nothing(&whole, encoded) {
-            let start =
-                line.start + line.text.len() - line.text[at..].split_once(':').map_or("", |(_, rest)| rest).trim_start().len();
+            let start = line.start + line.text.len()
+                - line.text[at..].split_once(':').map_or("", |(_, rest)| without_properties(rest)).len();
             let shown = line.start + at + line.text[at..].find(key).unwrap_or_default();
             report(sheet, name, shown..shown + key.len(), start..line.start + line.text.len());
         }
@@ -211,7 +211,29 @@ fn without_comment(text: &str) -> &str {
     if text.starts_with(['"', '\'']) {
         return text;
     }
-    text.find(" #").map_or(text, |at| &text[..at]).trim_end()
+    let comment = text.match_indices('#').find(|(at, _)| text[..*at].ends_with([' ', '\t']));
+    comment.map_or(text, |(at, _)| &text[..at]).trim_end()
+}
+
+/// Whether this is what stands behind a colon: with tag and anchor, comment and actions, or as a literal in an action.
+fn is_scalar(text: &str, value: &str) -> bool {
+    let (pieces, _) = actions::pieces(without_comment(without_properties(text)));
+    pieces.iter().any(|piece| {
+        if piece.is_action {
+            actions::literals(piece.inner()).contains(&value)
+        } else {
+            unquoted(without_comment(piece.text)) == value
+        }
+    })
+}
+
+/// What stands behind a tag and an anchor.
+fn without_properties(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    while let Some((_, behind)) = rest.split_once([' ', '\t']).filter(|_| rest.starts_with(['!', '&'])) {
+        rest = behind.trim_start();
+    }
+    rest
 }
 
 fn unquoted(text: &str) -> &str {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::file::{Late, Looked};
-use super::finding::{Show, harmless};
+use super::finding::{Sheet, Show, harmless};
 use super::references::{Provided, Reference};
 use super::rule::{DUPLICATE_OBJECT, Rule, UNRESOLVED_ITEM, UNRESOLVED_REF};
 
@@ -37,6 +37,8 @@ pub fn check(files: &mut [Looked], with_references: bool) {
 
 fn duplicates(files: &[Looked]) -> Vec<(usize, Late)> {
     let mut first: HashMap<Identity<'_>, (usize, &Provided)> = HashMap::new();
+    // Lines are counted once for each file, not for each object.
+    let mut sheets: HashMap<usize, Sheet<'_>> = HashMap::new();
     let mut found = Vec::new();
     for (index, file) in files.iter().enumerate() {
         for provided in file.provided.iter().filter(|provided| matches!(provided.kind, "Secret" | "SealedSecret")) {
@@ -50,7 +52,7 @@ fn duplicates(files: &[Looked]) -> Vec<(usize, Late)> {
                 "{} {name} is there already, as {} on line {} of {}",
                 provided.kind,
                 before.kind,
-                files[*other].line(before.span.start),
+                sheets.entry(*other).or_insert_with(|| files[*other].sheet()).line(before.span.start),
                 files[*other].name.shown
             );
             found.push((index, late(DUPLICATE_OBJECT, start..start, start, Show::Nothing, name, message)));

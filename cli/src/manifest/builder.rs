@@ -41,11 +41,13 @@ pub(super) struct Builder<'s> {
     pub(super) document: usize,
     pub(super) nodes: usize,
     pub(super) aliases: bool,
+    pub(super) takes_duplicates: bool,
 }
 
 impl<'s> Builder<'s> {
     pub(super) fn new(source: &'s Source, base: usize) -> Self {
-        Self { source, base, frames: Vec::new(), root: None, cursor: base, before: base, document: 0, nodes: 0, aliases: false }
+        let (frames, root, aliases, takes_duplicates) = (Vec::new(), None, false, false);
+        Self { source, base, frames, root, cursor: base, before: base, document: 0, nodes: 0, aliases, takes_duplicates }
     }
 
     /// The bytes of a parser span in the source.
@@ -192,7 +194,9 @@ impl<'s> Builder<'s> {
         let Some(Frame { start, style, properties, content }) = self.frames.pop() else { return Ok(()) };
         let (first, last, kind) = match content {
             Open::Mapping { entries, .. } => {
-                self.refuse_duplicates(&entries)?;
+                if !self.takes_duplicates {
+                    self.refuse_duplicates(&entries)?;
+                }
                 let first = entries.first().map(|(key, _)| key.outer_start());
                 let last = entries.last().map(|(key, value)| value.span.end.max(key.span.end));
                 (first, last, Kind::Mapping(entries))

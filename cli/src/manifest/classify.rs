@@ -150,6 +150,20 @@ pub fn find_sealed<'d>(document: &'d Document<'_>) -> Vec<&'d Node> {
     }
 }
 
+/// Finds the SealedSecrets that [`find_sealed`] passes over and kubectl does not: among the items of anything that has some, at any depth,
+/// and behind aliases.
+#[must_use]
+pub fn find_foreign_sealed<'d>(document: &'d Document<'_>) -> Vec<&'d Node> {
+    let known: HashSet<*const Node> = find_sealed(document).into_iter().map(std::ptr::from_ref).collect();
+    let mut found = Vec::new();
+    if let Some(root) = document.root() {
+        // What refers to itself too often is refused where Secrets are looked for.
+        let _ = Reader::new(document).collect_sealed(root, false, 0, &mut found);
+    }
+    found.retain(|node| !known.contains(&std::ptr::from_ref(*node)));
+    found
+}
+
 /// Refuses an object that parsers read differently: aliases, merge keys, tags, keys that are not text to everyone.
 pub fn check_faithful(document: &Document<'_>, node: &Node) -> Result<(), ManifestError> {
     check_secret(document, node, &Reader::new(document).referred)
@@ -305,6 +319,28 @@ impl<'d, 's> Reader<'d, 's> {
                     }
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds SealedSecrets here and below. `implied`: an item of a `SealedSecretList`, which needs no kind of its own.
+    fn collect_sealed(
+        &self,
+        node: &'d Node,
+        implied: bool,
+        depth: usize,
+        found: &mut Vec<&'d Node>,
+    ) -> Result<(), ManifestError> {
+        self.step(1, depth, node)?;
+        let head = self.head(node)?;
+        if head.kind() == DocumentKind::SealedSecret || implied && head.kinds.is_empty() && node.as_mapping().is_some() {
+            found.push(node);
+        }
+        let implied = head.is_kind("SealedSecretList");
+        for (items, _) in &head.items {
+            for item in items.as_sequence().unwrap_or_default() {
+                self.collect_sealed(self.follow(item), implied, depth + 1, found)?;
             }
         }
         Ok(())

@@ -23,12 +23,12 @@ mod verify;
 mod tests;
 
 pub use builder::gap as between_tokens;
-pub use classify::{DocumentKind, Layout, SecretSpan, Secrets, check_faithful, find_sealed, find_secrets};
+pub use classify::{DocumentKind, Layout, SecretSpan, Secrets, check_faithful, find_foreign_sealed, find_sealed, find_secrets};
 pub use decode::{LineEnding, Source, decode};
 pub use error::{ManifestError, Place, Reason};
 pub use layout::FlowLayout;
 pub use node::{Document, Kind, Node, Style, Tag};
-pub use parse::{parse, parse_pieces};
+pub use parse::{parse, parse_part, parse_pieces};
 pub use refuse::{check_editable, check_node};
 pub use scalar::{Scalar, ScalarStyle, ScalarValue, is_plain_key};
 pub use splice::{reindent, splice};

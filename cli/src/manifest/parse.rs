@@ -47,6 +47,13 @@ pub fn parse_pieces(source: &Source) -> impl Iterator<Item = (Range<usize>, Resu
     })
 }
 
+/// Reads a part of a stream, in whose mappings a key may be there twice: branches of a template, of which one is rendered.
+pub fn parse_part(source: &Source, part: Range<usize>) -> Result<Vec<Document<'_>>, ManifestError> {
+    let mut builder = Builder::new(source, part.start);
+    builder.takes_duplicates = true;
+    read(source, &mut builder, std::slice::from_ref(&part))
+}
+
 /// Where a stream begins with `{`, kubectl reads JSON values until one fails, and only then YAML. Refuses what it would
 /// take apart differently: `{"kind": "Secret"…}: x` is a mapping with a strange key to YAML, and a Secret to it.
 fn check_json_beginning(source: &Source, documents: &[Document<'_>]) -> Result<(), ManifestError> {

@@ -153,13 +153,17 @@ fn a_branch_cannot_allow_itself() {
     world.write("repo/s.yaml", format!("# bulla:allow plaintext-secret invented\n{FLOW}\n"));
     world.write("repo/t.yaml", format!("{FLOW}\n"));
     world.write("repo/prod/x.yaml", manifest("x", &[("a", &sealed("other", b"x", strict("prod", "x", "a"), None))]));
-    let off = "check:\n  severity: {unknown-key: off, missing-target: off, plaintext-secret: off, duplicate-object: off}\n";
+    world.write("repo/prod/y.yaml", format!("# bulla:allow malformed-value later\n{}", manifest("v", &[("a", "hunter2")])));
+    world.write("repo/prod/z.yaml", manifest("w", &[("a", "{}")]));
+    let off = "check:\n  severity: {unknown-key: off, missing-target: off, plaintext-secret: off, duplicate-object: off, malformed-value: off, malformed-object: off}\n";
     world.write(".bulla.yaml", format!("{CONFIG}{off}"));
     let files =
         |args: &[&str]| check(&world, args).into_iter().map(|(rule, file, _)| format!("{rule} {file}")).collect::<Vec<_>>();
     let all = [
         "missing-target repo/prod/x.yaml",
         "unknown-key repo/prod/x.yaml",
+        "malformed-value repo/prod/y.yaml",
+        "malformed-object repo/prod/z.yaml",
         "plaintext-secret repo/s.yaml",
         "plaintext-secret repo/t.yaml",
     ];
@@ -167,7 +171,7 @@ fn a_branch_cannot_allow_itself() {
     assert_eq!(files(&["--trust", "trusted", "repo"]), all);
     let allow = "check:\n  severity: {duplicate-object: off}\n  allow: [{rule: plaintext-secret, path: 'repo/*.yaml', reason: invented}]\n";
     world.write("elsewhere/bulla.yaml", format!("{CONFIG}{allow}"));
-    assert_eq!(files(&["--trust", "trusted", "--config", "elsewhere/bulla.yaml", "repo"]), all[..2]);
+    assert_eq!(files(&["--trust", "trusted", "--config", "elsewhere/bulla.yaml", "repo"]), all[..4]);
     world.bulla(&["check", "--config", "missing.yaml"]).fails(3, "check_config_missing");
 }
 
@@ -198,6 +202,10 @@ fn bombs_for_the_readers_of_lines() {
     let blank = "\n".repeat(300_000);
     let secrets: String = (0..200).map(|n| format!("{}kind: Secret\n", " ".repeat(200 - n))).collect();
     assert!(found(format!("{{{{ if .a }}}}\n{blank}{secrets}")).contains(&"too-large".to_owned()));
+    let empty = "---\n{apiVersion: v1, kind: Secret, metadata: {name: a}}\n".repeat(1000);
+    assert_eq!(found(format!("{empty}{}", "#\n".repeat(2_000_000))).len(), 999, "equal objects, lines to be counted for each");
+    let nested = format!("{}{}", "{{ if .a }}".repeat(50_000), "{{ end }}".repeat(50_000));
+    assert_eq!(found(format!("kind: Secret\nstringData:\n  a: {nested}\n  b: {}\n", "{{ ".repeat(50_000))), ["plaintext-secret"]);
     let comments = "# bulla:allow plaintext-secret x\n".repeat(1000);
     assert_eq!(found(format!("{comments}{}kind: Secret\n", "#\n".repeat(1_000_000))).len(), 1000);
 }

@@ -151,6 +151,19 @@ fn faults() -> Vec<Fault> {
             ],
             found: vec![("plaintext-generator", "repo/s.txt", 1)],
         },
+        Fault {
+            what: "a generator's env file with a comment",
+            files: vec![
+                ("repo/k/kustomization.yaml", "secretGenerator:\n- name: s\n  envs: [../s.env]\n".into()),
+                ("repo/s.env", "# ENC[AES256_GCM,\nA=ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\nB=hunter2\n".into()),
+            ],
+            found: vec![("plaintext-generator", "repo/s.env", 3)],
+        },
+        Fault {
+            what: "values left in a SealedSecret",
+            files: vec![(X, format!("{ok}stringData:\n  b: hunter2\n"))],
+            found: vec![("unknown-field", X, 9), ("plaintext-secret", X, 10)],
+        },
         fault("an X25519 identity", "repo/key.txt", format!("# mine\n{}\n", identity(Algorithm::X25519)), "age-identity", 2),
         fault("a hybrid identity", "repo/.hidden", identity(Algorithm::Hybrid), "age-identity", 1),
         fault(
@@ -177,6 +190,25 @@ fn faults() -> Vec<Fault> {
         fault("a byte order mark inside", X, with("  name: x", "  name: x # \u{feff}"), "foreign-line-break", 4),
         fault("three dashes and a comment", X, format!("a: 1\n---# x\n{ok}"), "foreign-document", 2),
         fault("JSON, then something else", "repo/s.json", "{\"kind\": \"Secret\"}: x\n", "foreign-document", 1),
+        fault(
+            "a list of another kind",
+            X,
+            format!(
+                "apiVersion: bulla.dev/v1alpha1\nkind: SealedSecretList\nitems:\n- {}\n",
+                x("hunter2").trim_end().replace('\n', "\n  ")
+            ),
+            "foreign-document",
+            4,
+        )
+        .with("malformed-value", 11),
+        fault(
+            "a list in a ConfigMap, by an alias",
+            X,
+            format!("x: &x\n  {}\nkind: ConfigMap\nitems: [*x]\n", ok.trim_end().replace('\n', "\n  ")),
+            "foreign-document",
+            1,
+        )
+        .with("ambiguous-secret", 11),
         fault("an item twice", X, format!("{ok}    a: x\n"), "duplicate-key", 9),
         fault(
             "an alias",
@@ -304,6 +336,14 @@ fn faults() -> Vec<Fault> {
         // Comments.
         fault("allowed without a reason", "repo/s.yaml", "# bulla:allow plaintext-secret\na: 1\n", "allow-without-reason", 1),
         fault(
+            "allowed on the first line, and far below",
+            "repo/key.txt",
+            format!("# bulla:allow age-identity x\n#\nx\n\n{}\n", identity(Algorithm::X25519)),
+            "unused-allow",
+            1,
+        )
+        .with("age-identity", 5),
+        fault(
             "allowed, and not there",
             "repo/s.yaml",
             "kind: Secret # bulla:allow private-key it is invented\n",
@@ -318,6 +358,12 @@ fn value_of(manifest: &str) -> String {
 }
 
 impl Fault {
+    fn with(mut self, rule: &'static str, line: u64) -> Self {
+        let file = self.found[0].1;
+        self.found.push((rule, file, line));
+        self
+    }
+
     fn and(mut self, rule: &'static str, line: u64) -> Self {
         let file = self.found[0].1;
         self.found.insert(0, (rule, file, line));

@@ -251,3 +251,41 @@ fn without_a_repository() {
     world.bulla(&["check", "--staged"]).fails(2, "check_staged_without_repository");
     world.bulla(&["check", "--since", "main"]).fails(2, "check_since_without_repository");
 }
+
+/// What was committed stays in the history, whether or not anything could apply it.
+#[test]
+fn history_that_cannot_be_read() {
+    let after = |bytes: &[u8]| {
+        let world = repository();
+        world.write("repo/s.yaml", bytes);
+        git(&world, &["add", "."]);
+        git(&world, &["commit", "-qm", "second"]);
+        git(&world, &["rm", "-q", "repo/s.yaml"]);
+        git(&world, &["commit", "-qm", "third"]);
+        let found = check(&world, &["--since", "HEAD~2"]);
+        found.into_iter().map(|(rule, ..)| rule).collect::<Vec<_>>()
+    };
+    let utf16: Vec<u8> = SECRET.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [
+        [b"# \xe9\n", SECRET.as_bytes()].concat(),
+        format!("{SECRET}# \u{2028}\n").into(),
+        SECRET.replace('\n', "\r").into(),
+        format!("---#\n{SECRET}").into(),
+        utf16,
+    ] {
+        assert_eq!(after(&bytes), ["plaintext-secret"], "{}", String::from_utf8_lossy(&bytes));
+    }
+    assert_eq!(after(b"apiVersion: v1\nx: &k Secret\nkind: *k\nstringData: {a: hunter2}\n"), ["ambiguous-secret"]);
+    assert_eq!(after(format!("# bulla:allow plaintext-secret ok\n{SECRET}").as_bytes()), ["new-allow"]);
+}
+
+/// A comment in a file that a generator takes values from is one of the branch, too.
+#[test]
+fn comments_in_value_files_are_new() {
+    let world = repository();
+    world.write("repo/kustomization.yaml", "secretGenerator:\n- name: s\n  envs: [s.env]\n");
+    world.write("repo/s.env", "# bulla:allow plaintext-generator ok\npassword=hunter2\n");
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), [is("new-allow", "repo/s.env", 1)]);
+}

@@ -9,6 +9,7 @@ mod inputs;
 mod kustomize;
 mod reports;
 mod settings;
+mod templates;
 
 use super::harness::{Keys, Outcome, World, sealed, strict};
 

@@ -1,9 +1,10 @@
 //! `.bulla.yaml`: which targets a file is sealed to, and with which scope.
 //!
-//! Found upward from the working directory; paths in it are relative to it. It says to whom values are sealed, never what is opened.
+//! Found upward from the folder of that file; paths in it are relative to it. It says to whom values are sealed, never what is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use bulla_shared::age::Recipient;
 use bulla_shared::binding::ScopeKind;
@@ -69,7 +70,7 @@ struct Rule {
     /// Names of targets.
     #[schemars(length(min = 1))]
     targets: Vec<String>,
-    /// Namespace of Secrets that name none.
+    /// Namespace of the Secrets: for those that name none, and no other may be named.
     #[serde(default)]
     namespace: Option<String>,
     /// What values are bound to.
@@ -106,6 +107,7 @@ pub struct Config {
     folder: PathBuf,
     manifest: Manifest,
     globs: Vec<GlobMatcher>,
+    check: (Settings, PathBuf),
 }
 
 /// What a rule says about a file.
@@ -113,7 +115,7 @@ pub struct Config {
 pub struct Choice {
     /// Names of the targets.
     pub targets: Vec<String>,
-    /// Namespace of Secrets that name none.
+    /// Namespace of the Secrets: for those that name none, and no other may be named.
     pub namespace: Option<Namespace>,
     /// What values are bound to.
     pub scope: Option<ScopeKind>,
@@ -124,20 +126,22 @@ pub struct Choice {
 impl Config {
     /// The configuration for the working directory.
     pub fn here() -> Result<Option<Self>, Error> {
-        let folder = std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))?;
-        let config = Self::find(&folder)?;
-        if let Some(config) = &config
-            && config.folder != folder
-            && repository(&folder) != Some(&config.folder)
-        {
+        Self::seen_from_here(&working_directory()?)
+    }
+
+    /// The configuration for files of `folder`; which it is is said if it is not the one that is expected from the working directory.
+    pub fn seen_from_here(folder: &Path) -> Result<Option<Self>, Error> {
+        let here = working_directory()?;
+        let config = Self::find(folder)?;
+        if let Some(config) = config.as_ref().filter(|config| config.is_elsewhere(&here)) {
             note(format!("using {}", config.path.display()));
         }
         Ok(config)
     }
 
-    /// The configuration for the working directory, if it says anything about sealing: with targets.
-    pub fn for_sealing() -> Result<Option<Self>, Error> {
-        Ok(Self::here()?.filter(|config| !config.manifest.targets.is_empty()))
+    /// Whether it is another one than whoever works in `here` would look for: in this folder, or in the root of its repository.
+    fn is_elsewhere(&self, here: &Path) -> bool {
+        self.folder != here && repository(here) != Some(&self.folder)
     }
 
     /// What is said where there is none and something cannot be done without.
@@ -146,24 +150,45 @@ impl Config {
         Error::new(Kind::Configuration, format!("there is no {FILE} here or above"))
     }
 
-    /// Reads the file in `folder` or the nearest folder above it within the repository; none if there is none. Outside of a repository
-    /// anybody may have put one above, so that it has to be the user's own.
+    /// The configuration for files of `folder`, in it or above it within the repository.
     pub fn find(folder: &Path) -> Result<Option<Self>, Error> {
-        let root = repository(folder);
-        for above in folder.ancestors() {
-            let file = above.join(FILE);
-            if file.is_file() {
-                if root.is_none() && !is_own(&file) {
-                    return Err(Error::new(Kind::Configuration, format!("{} belongs to another user", file.display()))
-                        .hint("run this in a folder of your own, or in a Git repository"));
-                }
-                return Self::read(&file, above).map(Some);
+        Self::search(within_repository(folder), Self::of)
+    }
+
+    /// The nearest that has targets, with what the nearest of all says about checking; `of` reads that of a folder.
+    pub fn search<'p>(
+        folders: impl Iterator<Item = &'p Path>,
+        of: impl Fn(&Path) -> Result<Option<Self>, Error>,
+    ) -> Result<Option<Self>, Error> {
+        let mut nearest: Option<Self> = None;
+        for folder in folders {
+            let Some(mut found) = of(folder)? else { continue };
+            if found.has_targets() {
+                found.check = nearest.map_or(found.check, |nearest| nearest.check);
+                return Ok(Some(found));
             }
-            if root == Some(above) {
-                break;
-            }
+            nearest = nearest.or(Some(found));
         }
-        Ok(None)
+        Ok(nearest)
+    }
+
+    /// The file of this folder itself. Outside of a repository anybody may have put one above, so that it has to be the user's own.
+    fn of(folder: &Path) -> Result<Option<Self>, Error> {
+        let file = folder.join(FILE);
+        if !file.is_file() {
+            return Ok(None);
+        }
+        if repository(folder).is_none() && !is_own(&file) {
+            return Err(Error::new(Kind::Configuration, format!("{} belongs to another user", file.display()))
+                .hint("run this in a folder of your own, or in a Git repository"));
+        }
+        Self::read(&file, folder).map(Some)
+    }
+
+    /// Whether it says anything about sealing.
+    #[must_use]
+    pub fn has_targets(&self) -> bool {
+        !self.manifest.targets.is_empty()
     }
 
     /// Reads a file as if it were the `.bulla.yaml` of `folder`.
@@ -179,37 +204,41 @@ impl Config {
 
     /// Reads the text of a file, if it could be had, as if it were the `.bulla.yaml` of `folder`.
     pub fn parse(path: &Path, folder: &Path, text: Result<String, String>) -> Result<Self, Error> {
-        let failed = |cause: &dyn std::fmt::Display| {
-            Error::new(Kind::Configuration, format!("cannot use {}", path.display()))
-                .cause(cause)
-                .hint("version: 1, targets: {NAME: {recipients: FILE}}, rules: [{path: GLOB, targets: [NAME]}]")
+        let failed = |cause: &dyn std::fmt::Display, hint: &str| {
+            Error::new(Kind::Configuration, format!("cannot use {}", path.display())).cause(cause).hint(hint)
         };
-        let text = text.map_err(|cause| failed(&cause))?;
+        let text = text.map_err(|cause| failed(&cause, "check the path, and who may read it: ls -l"))?;
         let options = serde_saphyr::options! { with_snippet: false };
-        let manifest: Manifest = serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(&error))?;
+        let mut manifest: Manifest = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+            failed(&error, "version: 1, targets: {NAME: {recipients: FILE}}, rules: [{path: GLOB, targets: [NAME]}]")
+        })?;
         if manifest.version != 1 {
-            return Err(failed(&"version: only 1 is known"));
+            return Err(failed(&"version: only 1 is known", "write version: 1, or install the bulla that this file is for"));
         }
         for (name, target) in &manifest.targets {
             if target.recipients.is_none() && target.context.is_none() {
-                return Err(failed(&format!("target {name} has neither recipients nor context")));
+                let cause = format!("target {name} has neither recipients nor context");
+                return Err(failed(&cause, "recipients: a committed file of public keys; context: a cluster of the kubeconfig"));
             }
         }
+        let known = || format!("its targets are: {}", manifest.targets.keys().cloned().collect::<Vec<_>>().join(", "));
         let mut globs = Vec::new();
         for (number, rule) in (1..).zip(&manifest.rules) {
             if rule.targets.is_empty() {
-                return Err(failed(&format!("rule {number} names no target")));
+                return Err(failed(&format!("rule {number} names no target"), &known()));
             }
             if let Some(unknown) = rule.targets.iter().find(|target| !manifest.targets.contains_key(*target)) {
-                return Err(failed(&format!("rule {number} names the unknown target {unknown}")));
+                return Err(failed(&format!("rule {number} names the unknown target {unknown}"), &known()));
             }
             // `*` stays in its folder, `**` does not.
             let glob = GlobBuilder::new(&rule.path).literal_separator(true).build();
-            globs.push(glob.map_err(|error| failed(&format!("rule {number}: {error}")))?.compile_matcher());
-            choice(rule).map_err(|cause| failed(&format!("rule {number}: {cause}")))?;
+            let glob = glob.map_err(|error| failed(&format!("rule {number}: {error}"), "* stays in its folder, ** does not"))?;
+            globs.push(glob.compile_matcher());
+            choice(rule).map_err(|cause| failed(&format!("rule {number}: {cause}"), "correct it in that rule"))?;
         }
-        manifest.check.validate().map_err(|cause| failed(&cause))?;
-        Ok(Self { path: path.to_owned(), folder: folder.to_owned(), manifest, globs })
+        manifest.check.validate().map_err(|cause| failed(&cause, "docs/rules.md says what stands under check"))?;
+        let check = (std::mem::take(&mut manifest.check), folder.to_owned());
+        Ok(Self { path: path.to_owned(), folder: folder.to_owned(), manifest, globs, check })
     }
 
     /// Where it is.
@@ -238,13 +267,28 @@ impl Config {
         }
     }
 
+    fn committed(&self, path: &Path) -> Result<RecipientsFile, Error> {
+        let path = self.inside(path)?;
+        recipients_file(&path).map_err(|error| {
+            if path.exists() {
+                return error;
+            }
+            let named = format!("{} names it, from its own folder", self.path.display());
+            error.hint(format!("{named}; bulla recipients --update writes that of a cluster, bulla keygen -y that of a key"))
+        })
+    }
+
     /// The first rule whose path matches: its number from 1, and that path.
     pub fn rule_number(&self, file: &Path) -> Result<Option<(usize, &str)>, Error> {
-        let absolute = std::path::absolute(file).map_err(|error| Error::new(Kind::Io, "cannot resolve a path").cause(error))?;
-        let absolute = without_parents(&absolute);
-        let inside = absolute.strip_prefix(&self.folder).ok();
-        let found = self.globs.iter().position(|glob| inside.is_some_and(|path| glob.is_match(path)));
+        let inside = self.inside_path(file)?;
+        let found = self.globs.iter().position(|glob| inside.as_ref().is_some_and(|path| glob.is_match(path)));
         Ok(found.map(|index| (index + 1, self.manifest.rules[index].path.as_str())))
+    }
+
+    /// A file as rules see it: from the folder of the configuration; none if it is outside.
+    pub fn inside_path(&self, file: &Path) -> Result<Option<PathBuf>, Error> {
+        let absolute = std::path::absolute(file).map_err(|error| Error::new(Kind::Io, "cannot resolve a path").cause(error))?;
+        Ok(without_parents(&absolute).strip_prefix(&self.folder).ok().map(Path::to_owned))
     }
 
     /// What the first matching rule says about `file`, a path that need not exist yet.
@@ -264,7 +308,7 @@ impl Config {
     /// The committed recipients of a target and the context of its cluster: one of both at least.
     pub fn target(&self, name: &str) -> Result<(Option<RecipientsFile>, Option<String>), Error> {
         let target = self.find_target(name)?;
-        let file = target.recipients.as_ref().map(|path| recipients_file(&self.inside(path)?)).transpose()?;
+        let file = target.recipients.as_ref().map(|path| self.committed(path)).transpose()?;
         Ok((file, target.context.clone()))
     }
 
@@ -289,7 +333,14 @@ impl Config {
     /// What `bulla check` is told, and the folder that its paths are relative to.
     #[must_use]
     pub fn check(&self) -> (&Settings, &Path) {
-        (&self.manifest.check, &self.folder)
+        (&self.check.0, &self.check.1)
+    }
+
+    /// All recipients files that it names, whether they are there or not.
+    #[must_use]
+    pub fn recipients_files(&self) -> Vec<PathBuf> {
+        let named = self.manifest.targets.values().filter_map(|target| target.recipients.as_ref()).chain(&self.manifest.recovery);
+        named.map(|path| without_parents(&self.folder.join(path))).collect()
     }
 
     /// Where the recovery recipients are committed, if there are any.
@@ -299,7 +350,7 @@ impl Config {
 
     /// The recovery recipients, if there are any.
     pub fn recovery(&self) -> Result<Option<RecipientsFile>, Error> {
-        self.recovery_path()?.map(|path| recipients_file(&path)).transpose()
+        self.manifest.recovery.as_ref().map(|path| self.committed(path)).transpose()
     }
 
     /// Recipients of all `targets`, and the recovery recipients.
@@ -314,6 +365,54 @@ impl Config {
         all.extend(self.recovery()?.unwrap_or_default().recipients);
         Ok(all)
     }
+}
+
+/// Configurations with targets, by the files that they are for; each is read once.
+#[derive(Debug, Default)]
+pub struct Configs {
+    by_folder: Mutex<HashMap<PathBuf, Option<Arc<Config>>>>,
+    named: Mutex<HashSet<PathBuf>>,
+}
+
+impl Configs {
+    /// The configuration that says to whom `file` is sealed: that above it, else that of the working directory, so that its targets can be
+    /// named for any file.
+    pub fn for_file(&self, file: Option<&Path>) -> Result<Option<Arc<Config>>, Error> {
+        let here = working_directory()?;
+        let folder = file.map(|file| without_parents(&here.join(file))).and_then(|file| file.parent().map(Path::to_owned));
+        let above = folder.map(|folder| self.above(&folder)).transpose()?.flatten();
+        let config = if above.is_some() { above } else { self.above(&here)? };
+        if let Some(config) = config.as_ref().filter(|config| config.is_elsewhere(&here))
+            && self.named.lock().expect("no code panics while it inserts").insert(config.path.clone())
+        {
+            note(format!("using {}", config.path.display()));
+        }
+        Ok(config)
+    }
+
+    fn above(&self, folder: &Path) -> Result<Option<Arc<Config>>, Error> {
+        let known = || self.by_folder.lock().expect("no code panics while it inserts");
+        if let Some(found) = known().get(folder) {
+            return Ok(found.clone());
+        }
+        let found = match (Config::of(folder)?.filter(Config::has_targets), within_repository(folder).nth(1)) {
+            (Some(config), _) => Some(Arc::new(config)),
+            (None, Some(parent)) => self.above(parent)?,
+            (None, None) => None,
+        };
+        known().insert(folder.to_owned(), found.clone());
+        Ok(found)
+    }
+}
+
+fn working_directory() -> Result<PathBuf, Error> {
+    std::env::current_dir().map_err(|error| Error::new(Kind::Io, "no working directory").cause(error))
+}
+
+/// A folder and those above it, up to the root of its repository if it is in one.
+pub fn within_repository(folder: &Path) -> impl Iterator<Item = &Path> {
+    let root = repository(folder);
+    folder.ancestors().take_while(move |above| root.is_none_or(|root| above.starts_with(root)))
 }
 
 /// The root of the repository that a folder is in.

@@ -60,6 +60,10 @@ impl Reader<'_> {
                 "immutable" => immutable = self.boolean(value)?,
                 "data" => data = Some(value),
                 "stringData" => string_data = Some(value),
+                "sops" => {
+                    let failed = self.fail(key, "the Secret is encrypted by SOPS");
+                    return Err(failed.hint("open it and seal what comes out: sops -d FILE | bulla seal -o SEALED"));
+                }
                 _ => return Err(self.fail(key, "not a field of a Secret").hint("check the spelling; kubectl refuses it too")),
             }
         }

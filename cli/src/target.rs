@@ -96,6 +96,18 @@ impl Target {
         }
     }
 
+    /// Whether it can be said which keys the value should be under: of a value that is not for it, a cluster knows nothing.
+    #[must_use]
+    pub fn can_judge(&self, value: &SealedValue) -> bool {
+        self.source != Source::Cluster || self.opens(value)
+    }
+
+    /// Whether the cluster can put the value under this key of its own: it replaces the one that opens it, and adds none.
+    #[must_use]
+    pub fn can_move(&self, value: &SealedValue, key: &Recipient) -> bool {
+        self.context.is_some() && self.opens(value) && key.algorithm() == value.algorithm()
+    }
+
     /// The keys that the value should be under and is not.
     pub fn missing<'a>(&'a self, value: &'a SealedValue) -> impl Iterator<Item = &'a Recipient> {
         let ids = &value.binding().keys;
@@ -103,5 +115,30 @@ impl Target {
         let asked = self.source == Source::Cluster;
         let fits = move |recipient: &&Recipient| !asked || (self.opens(value) && recipient.algorithm() == value.algorithm());
         self.newest.iter().filter(fits).filter(|recipient| !ids.contains(&recipient.fingerprint().id()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bulla_shared::age::Identity;
+    use bulla_shared::binding::Scope;
+    use bulla_shared::sealed::Recipients;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_judges_no_value_of_others() {
+        let [own, other] = std::array::from_fn(|_| Identity::generate(Algorithm::X25519).recipient().clone());
+        let value = |recipient: &Recipient| {
+            SealedValue::seal(b"", Scope::Cluster, &Recipients::new([recipient.clone()]).unwrap(), Timestamp::now(), None)
+                .unwrap()
+        };
+        let file = || RecipientsFile { recipients: vec![own.clone()], old: Vec::new() };
+        let cluster = Target::from_file("prod", Source::Cluster, file(), None);
+        assert!(cluster.can_judge(&value(&own)) && !cluster.can_judge(&value(&other)));
+        assert_eq!(cluster.missing(&value(&other)).count(), 0);
+        let target = Target::from_file("prod", Source::Rule, file(), None);
+        assert!(target.can_judge(&value(&other)));
+        assert_eq!(target.missing(&value(&other)).count(), 1);
     }
 }

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::rule::{Rule, Severity};
+use super::rule::{
+    AGE_IDENTITY, ENCRYPTED_PRIVATE_KEY, PLAINTEXT_GENERATOR, PLAINTEXT_SECRET, PRIVATE_KEY, Rule, Severity, UNRESOLVED_ITEM,
+};
 use crate::error::printable;
 
 /// What stands for a value in an excerpt, whatever its length.
@@ -61,6 +63,36 @@ pub struct Finding {
     pub subject: String,
     /// Line where the object starts that it is in, if it is in one.
     pub object_line: Option<usize>,
+    /// It is staged and not committed yet.
+    pub is_staged: bool,
+}
+
+impl Finding {
+    /// What to do, with the names of the file and of the item where they are known and need no quotes.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        let fix = if self.is_staged && self.rule == PLAINTEXT_SECRET {
+            "seal it before it is committed: bulla seal --in-place FILE, then: git add FILE"
+        } else if self.is_staged && [PLAINTEXT_GENERATOR, AGE_IDENTITY, PRIVATE_KEY, ENCRYPTED_PRIVATE_KEY].contains(&self.rule) {
+            "take it out of the commit: git restore --staged FILE; what is not for Git belongs in .gitignore"
+        } else {
+            self.rule.fix
+        };
+        let is_plain = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._/".contains(&c));
+        let named = |fix: &str, word: &str, name: &str| {
+            let words = fix.split(' ').map(|part| match part.strip_prefix(word) {
+                Some(rest) if rest.is_empty() || rest == "," || rest == ";" => format!("{name}{rest}"),
+                _ => part.to_owned(),
+            });
+            words.collect::<Vec<_>>().join(" ")
+        };
+        // Which file has the item that is asked for is not known.
+        if self.rule == UNRESOLVED_ITEM || self.file.path.is_none() || self.file.commit.is_some() || !is_plain(&self.file.shown) {
+            return fix.to_owned();
+        }
+        let item = self.subject.rsplit(' ').next().filter(|item| is_plain(item)).unwrap_or("ITEM");
+        named(&named(fix, "FILE", &self.file.shown), "ITEM", item)
+    }
 }
 
 /// What of the source may be shown.
@@ -164,6 +196,7 @@ impl<'t> Sheet<'t> {
             excerpt,
             subject: subject.to_owned(),
             object_line: self.object.map(|object| self.line(object)),
+            is_staged: false,
         });
     }
 
@@ -225,7 +258,7 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::rule::{MALFORMED_VALUE, PLAINTEXT_SECRET};
+    use crate::check::rule::{MALFORMED_VALUE, ROTATION_DUE, STALE_KEY};
 
     fn excerpt(text: &str, span: Range<usize>, show: &Show) -> (String, String) {
         let file = FileName { shown: "a".into(), from_root: "a".into(), path: None, commit: None };
@@ -257,5 +290,26 @@ mod tests {
         sheet.report(MALFORMED_VALUE, 21..21, &Show::Nothing, "", "");
         let places: Vec<_> = sheet.findings.iter().map(|found| (found.line, found.column, found.end_column)).collect();
         assert_eq!(places, [(1, 1, 2), (2, 4, 7), (2, 4, 7), (3, 5, 6)]);
+    }
+
+    #[test]
+    fn a_fix_has_the_names() {
+        let of = |path: &str, rule, subject: &str| {
+            let file = FileName { shown: path.into(), from_root: path.into(), path: Some(path.into()), commit: None };
+            let mut sheet = Sheet::new(&file, "");
+            sheet.report(rule, 0..0, &Show::Nothing, subject, "");
+            sheet.findings.remove(0)
+        };
+        let fix = of("prod/db.yaml", ROTATION_DUE, "shop/db password").fix();
+        assert!(fix.ends_with("bulla set prod/db.yaml password"), "{fix}");
+        let fix = of("a b.yaml", ROTATION_DUE, "shop/db password").fix();
+        assert!(fix.ends_with("bulla set FILE ITEM"), "{fix}");
+        let fix = of("a.yaml", UNRESOLVED_ITEM, "Deployment web db user").fix();
+        assert!(fix.ends_with("bulla set FILE ITEM"), "it is in another file: {fix}");
+        let mut key = of("ci.key", AGE_IDENTITY, "");
+        assert!(key.fix().contains("known to all"));
+        key.is_staged = true;
+        assert!(key.fix().contains("git restore --staged ci.key;"), "{}", key.fix());
+        assert!(of("a.yaml", STALE_KEY, "").fix().ends_with("bulla rewrap a.yaml"));
     }
 }

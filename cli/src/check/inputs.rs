@@ -52,9 +52,16 @@ impl Names {
         &self.root
     }
 
-    /// The working directory and the folders above it within the repository.
-    pub fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.here.ancestors().take_while(|folder| folder.starts_with(&self.root))
+    /// The folder that all of these files and folders are in, or are; the working directory without any.
+    #[must_use]
+    pub fn common(&self, paths: &[PathBuf]) -> PathBuf {
+        let folders = paths.iter().filter(|path| *path != Path::new("-")).map(|path| {
+            let absolute = self.of(path).path.unwrap_or_default();
+            if absolute.is_dir() { absolute } else { absolute.parent().map_or_else(PathBuf::new, Path::to_owned) }
+        });
+        let shared =
+            |a: PathBuf, b: PathBuf| a.ancestors().find(|above| b.starts_with(above)).map_or_else(PathBuf::new, Path::to_owned);
+        folders.reduce(shared).unwrap_or_else(|| self.here.clone())
     }
 
     /// The file in a repository that a link leads to.

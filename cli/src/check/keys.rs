@@ -15,6 +15,7 @@ use super::rule::{
     BAD_RECIPIENTS, COMPROMISED_KEY, MISSING_RECOVERY, MISSING_TARGET, RETIRED_KEY, Rule, STALE_KEY, UNKNOWN_KEY,
     UNTRUSTED_RECIPIENT, WRONG_TARGET,
 };
+use super::trust::Trust;
 use crate::config::Config;
 use crate::error::Error;
 use crate::keys::recipients_file;
@@ -33,10 +34,12 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads the recipients files. What is wrong with those that are `committed` is a finding, with those of `trust` an error.
+    /// Reads the recipients files, of the revision that is believed if there is one. What is wrong with those that are `committed` is a
+    /// finding, with those of `trust` and of the revision an error.
     pub fn read(
         config: Option<&Config>,
         trust: &[PathBuf],
+        revision: Option<&Trust<'_>>,
         name: impl Fn(&Path) -> FileName,
         committed: impl Fn(&Path) -> Result<Zeroizing<Vec<u8>>, Error>,
     ) -> Result<(Self, Vec<Finding>), Error> {
@@ -48,16 +51,28 @@ impl Keys {
             all.old.extend(file.old);
         }
         let mut findings = Vec::new();
-        let mut read = |path: PathBuf, trusted: Option<&RecipientsFile>| {
+        let trusted = keys.trusted.as_ref();
+        let mut read = |path: PathBuf| -> Result<Option<RecipientsFile>, Error> {
             let file = name(&path);
-            understand(committed(&path), &file, trusted, &mut findings)
+            let Some(revision) = revision else {
+                let believed = trusted.map(|trusted| (trusted, "among those of --trust"));
+                return Ok(understand(committed(&path), &file, believed, &mut findings));
+            };
+            let of_revision = revision.recipients(&path)?;
+            let bytes = committed(&path);
+            // A target that goes takes its file along.
+            if bytes.is_ok() || path.exists() {
+                let place = format!("in this file at {}", revision.revision());
+                understand(bytes, &file, Some((&of_revision, &place)), &mut findings);
+            }
+            Ok(Some(of_revision))
         };
         if let Some(config) = config {
             for target in config.targets() {
-                let file = config.recipients_path(target)?.and_then(|path| read(path, keys.trusted.as_ref()));
+                let file = config.recipients_path(target)?.map(&mut read).transpose()?.flatten();
                 keys.targets.insert(target.to_owned(), file);
             }
-            keys.recovery = config.recovery_path()?.and_then(|path| read(path, keys.trusted.as_ref()));
+            keys.recovery = config.recovery_path()?.map(&mut read).transpose()?.flatten();
         }
         Ok((keys, findings))
     }
@@ -77,7 +92,7 @@ impl Keys {
         }
         if let Some(trusted) = &self.trusted {
             let unknown = binding.keys.iter().filter(|id| !has(trusted, **id));
-            found.extend(unknown.map(|id| (UNKNOWN_KEY, format!("sealed to key {id}, which --trust does not name"))));
+            found.extend(unknown.map(|id| (UNKNOWN_KEY, format!("sealed to key {id}, which no file of --trust names"))));
             states(binding, "what --trust names", trusted, false, &mut found);
         }
         // What --trust says of keys counts, and not what the repository says of them; which targets a value is for, only that says.
@@ -158,7 +173,7 @@ fn states(binding: &Binding, owner: &str, file: &RecipientsFile, complete: bool,
     }
     let missing = file.recipients.iter().map(|recipient| recipient.fingerprint().id()).find(|id| !binding.keys.contains(id));
     if let Some(id) = missing.filter(|_| complete && current && !stale) {
-        found.push((STALE_KEY, format!("not sealed to key {id} of {owner}")));
+        found.push((STALE_KEY, format!("not sealed to key {id}, which {owner} has beside the one that the value is under")));
     }
 }
 
@@ -166,7 +181,7 @@ fn states(binding: &Binding, owner: &str, file: &RecipientsFile, complete: bool,
 fn understand(
     bytes: Result<Zeroizing<Vec<u8>>, Error>,
     name: &FileName,
-    trusted: Option<&RecipientsFile>,
+    believed: Option<(&RecipientsFile, &str)>,
     findings: &mut Vec<Finding>,
 ) -> Option<RecipientsFile> {
     let text = bytes.map_err(|error| error.reason().to_owned());
@@ -188,12 +203,19 @@ fn understand(
             None
         }
         (None, Ok(file)) => {
-            let known = |recipient: &&Recipient| trusted.is_none_or(|trusted| trusted.recipients.contains(recipient));
-            for recipient in file.recipients.iter().filter(|recipient| !known(recipient)) {
-                let at = text.find(&recipient.to_string()).unwrap_or_default();
-                let id = recipient.fingerprint().id();
-                let message = format!("recipient {id} is not among those of --trust");
-                sheet.report(UNTRUSTED_RECIPIENT, at..at, &Show::Nothing, &id.to_string(), message);
+            if let Some((believed, place)) = believed {
+                // A branch that others went on from has a key that the target had.
+                let known = |recipient: &&Recipient| {
+                    let id = recipient.fingerprint().id();
+                    believed.recipients.contains(recipient)
+                        || old(believed, id).is_some_and(|old| old.state != OldKeyState::Compromised)
+                };
+                for recipient in file.recipients.iter().filter(|recipient| !known(recipient)) {
+                    let at = text.find(&recipient.to_string()).unwrap_or_default();
+                    let id = recipient.fingerprint().id();
+                    let message = format!("recipient {id} is not {place}");
+                    sheet.report(UNTRUSTED_RECIPIENT, at..at, &Show::Nothing, &id.to_string(), message);
+                }
             }
             Some(file)
         }

@@ -13,6 +13,7 @@
 //! | `plain.rs`, `kustomize.rs`, `private_keys.rs`, `placeholder.rs` | values in plain, and what is none |
 //! | `braces.rs`, `actions.rs`, `template.rs` | templates: as YAML, what stands in braces, line by line |
 //! | `references.rs`, `tree.rs` | what several documents say together |
+//! | `trust.rs` | what a revision says of keys: `--trust-rev`, and recipients that change |
 //! | `attributes.rs` | where Git checks out another text than is looked at |
 //! | `allow.rs`, `settings.rs`, `baseline.rs` | what is not reported, and why |
 
@@ -38,6 +39,7 @@ pub mod settings;
 pub mod sift;
 pub mod template;
 pub mod tree;
+pub mod trust;
 pub mod uses;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -56,6 +58,7 @@ use self::git::{Content, Git, Tree, Version};
 use self::inputs::{Found, Names, is_manifest, is_template};
 use self::keys::Keys;
 use self::rule::{Rule, Severity};
+use self::trust::Trust;
 use self::uses::Followed;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, warn};
@@ -77,6 +80,8 @@ pub struct Request {
     pub baseline: Option<PathBuf>,
     /// Recipients that are believed instead of those in the repository.
     pub trust: Vec<PathBuf>,
+    /// The revision whose configuration and recipients files are believed.
+    pub trust_rev: Option<String>,
     /// What is read in the place of `.bulla.yaml`, as if it stood in the root of the repository.
     pub config: Option<PathBuf>,
 }
@@ -84,7 +89,7 @@ pub struct Request {
 impl Request {
     /// Whether nothing that stands in the repository may turn a rule off.
     fn is_guarded(&self, rule: &Rule) -> bool {
-        !self.trust.is_empty() && rule::is_guarded(rule)
+        (!self.trust.is_empty() || self.trust_rev.is_some()) && rule::is_guarded(rule)
     }
 }
 
@@ -101,6 +106,8 @@ pub struct Report {
     pub known: usize,
     /// What could not be looked at or proven.
     pub unproven: Vec<&'static str>,
+    /// What the next commit would bring: whoever commits is told of what is wrong, and of nothing else.
+    pub staged: bool,
 }
 
 impl Report {
@@ -119,47 +126,66 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     }
     let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
     let names = Names::new(&request.paths)?;
-    let config = configuration(request, &names)?;
+    let trust = request.trust_rev.as_deref().map(Trust::new).transpose()?;
+    let outside = from_outside(request, &names, trust.as_ref())?;
+    let (is_from_outside, trust) = (outside.is_some(), trust.filter(|_| outside.is_some()));
+    let config = if is_from_outside { outside } else { configuration(request, &names)? };
     let now = Timestamp::now();
     let index = request.staged.then(Git::here).transpose()?;
     let committed = |path: &Path| recipients(index.as_ref(), &names, path);
-    let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, |path| names.of(path), committed)?;
+    let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, trust.as_ref(), |path| names.of(path), committed)?;
     let yardstick = Yardstick { config, keys, now, today: now.to_zoned(TimeZone::UTC).date() };
     let from_git = request.staged || request.since.is_some();
-    let mut looked =
-        if from_git { look_at_git(request, &names, &yardstick)? } else { look_at_files(request, &names, &yardstick)? };
+    let mut of_change = Vec::new();
+    let mut looked = if from_git {
+        look_at_git(request, &names, &yardstick, &mut of_change)?
+    } else {
+        look_at_files(request, &names, &yardstick)?
+    };
     tree::check(&mut looked, !from_git);
     for file in &mut looked {
         file.apply_comments(|rule| request.is_guarded(rule));
     }
     let files = looked.iter().map(|file| file.name.from_root.clone()).collect();
-    let mut findings: Vec<Finding> = looked.into_iter().flat_map(|file| file.findings).chain(of_keys).collect();
-    settle(&mut findings, request, &yardstick);
+    let mut findings: Vec<Finding> = looked.into_iter().flat_map(|file| file.findings).chain(of_keys).chain(of_change).collect();
+    settle(&mut findings, request, &yardstick, is_from_outside);
     let fingerprints = baseline::fingerprints(&findings);
     let all = findings.len();
     let (findings, fingerprints): (Vec<_>, Vec<_>) =
         findings.into_iter().zip(fingerprints).filter(|(_, fingerprint)| !baseline.contains(fingerprint)).unzip();
     let known = all - findings.len();
-    Ok(Report { findings, fingerprints, files, known, unproven: unproven(request, &yardstick) })
+    let unproven = unproven(request, &yardstick);
+    Ok(Report { findings, fingerprints, files, known, unproven, staged: request.staged })
 }
 
-/// The configuration from outside, as it is staged, or as it is.
-fn configuration(request: &Request, names: &Names) -> Result<Option<Config>, Error> {
+/// The configuration that no branch under check has written.
+fn from_outside(request: &Request, names: &Names, trust: Option<&Trust<'_>>) -> Result<Option<Config>, Error> {
     if let Some(file) = &request.config {
         return Config::read(file, names.root()).map(Some);
     }
+    let Some(trust) = trust else { return Ok(None) };
+    let config = trust.configuration(&names.common(&request.paths))?;
+    if config.is_none() {
+        // Whoever brings the first one is reviewed, or nobody could.
+        let here = "the one that is here is used, and the recipients that it names are believed";
+        warn(format!("{} has no {}: {here}", trust.revision(), config::FILE));
+    }
+    Ok(config)
+}
+
+/// The configuration as it is staged, or as it is.
+fn configuration(request: &Request, names: &Names) -> Result<Option<Config>, Error> {
+    let folder = names.common(&request.paths);
     if !request.staged {
-        return Config::here();
+        return Config::seen_from_here(&folder);
     }
     let git = Git::here()?;
-    for folder in names.folders() {
+    Config::search(config::within_repository(&folder), |folder| {
         let path = folder.join(config::FILE);
-        if let Some(bytes) = git.staged_file(&path)? {
-            let text = String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned());
-            return Config::parse(&path, folder, text).map(Some);
-        }
-    }
-    Ok(None)
+        let text =
+            git.staged_file(&path)?.map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned()));
+        text.map(|text| Config::parse(&path, folder, text)).transpose()
+    })
 }
 
 /// A recipients file as it is staged, or as it is. A link in the working tree may lead to it.
@@ -174,21 +200,25 @@ fn recipients(index: Option<&Git>, names: &Names, path: &Path) -> Result<Zeroizi
 }
 
 /// Severities as configured, without what is off, skipped or allowed, in order.
-fn settle(findings: &mut Vec<Finding>, request: &Request, yardstick: &Yardstick) {
+fn settle(findings: &mut Vec<Finding>, request: &Request, yardstick: &Yardstick, is_from_outside: bool) {
     if let Some(config) = &yardstick.config {
         let (settings, folder) = config.check();
         let allowed = settings.allowed();
         findings.retain_mut(|finding| {
             let severity = settings.severity(finding.rule);
             // What a branch says of itself, it says to whoever reviews it.
-            let of_branch = request.since.is_some() && [rule::NEW_ALLOW, rule::CHANGED_RULES].contains(&finding.rule);
-            if request.config.is_none() && (of_branch || request.is_guarded(finding.rule)) {
+            let of_branch = [rule::NEW_ALLOW, rule::CHANGED_RULES, rule::CHANGED_RECIPIENTS].contains(&finding.rule);
+            let of_branch = of_branch && request.since.is_some();
+            if !is_from_outside && (of_branch || request.is_guarded(finding.rule)) {
                 finding.severity = severity.map_or(finding.severity, |severity| severity.max(finding.severity));
                 return true;
             }
             finding.severity = severity.unwrap_or(finding.severity);
             severity.is_some() && !allow::is_allowed(finding, &allowed, folder)
         });
+    }
+    for finding in findings.iter_mut() {
+        finding.is_staged = request.staged;
     }
     findings.retain(|finding| !request.skip.iter().any(|rule| rule == finding.rule.id));
     findings.sort_by(|a, b| {
@@ -198,8 +228,7 @@ fn settle(findings: &mut Vec<Finding>, request: &Request, yardstick: &Yardstick)
 }
 
 fn unproven(request: &Request, yardstick: &Yardstick) -> Vec<&'static str> {
-    let mut unproven =
-        vec!["no key is used: the MAC of sealed values is unchecked, so what they say of themselves is not proven"];
+    let mut unproven = vec!["without a key MACs are unchecked: what sealed values say of themselves is not proven"];
     if yardstick.keys.are_unknown() {
         unproven.push("keys are not compared: no recipients files are known (.bulla.yaml or --trust)");
     }
@@ -214,7 +243,9 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
-    let found = inputs::find(&paths, names)?;
+    let mut found = inputs::find(&paths, names)?;
+    let baseline = baseline_path(request, names);
+    found.files.retain(|path| baseline.is_none() || names.of(path).path != baseline);
     let Followed { uses, refused, .. } = uses::of_files(&found, names)?;
     let Found { files, links, .. } = found;
     let mut looked = in_parallel(&files, |path| {
@@ -258,7 +289,17 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     Ok(looked)
 }
 
-fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Result<Vec<Looked>, Error> {
+/// Where the baseline is: what it says of other files is nothing to report.
+fn baseline_path(request: &Request, names: &Names) -> Option<PathBuf> {
+    request.baseline.as_ref().and_then(|path| names.of(path).path)
+}
+
+fn look_at_git(
+    request: &Request,
+    names: &Names,
+    yardstick: &Yardstick,
+    of_change: &mut Vec<Finding>,
+) -> Result<Vec<Looked>, Error> {
     let git = Git::here()?;
     let wanted: Vec<PathBuf> = request.paths.iter().filter_map(|path| names.of(path).path).collect();
     let mut versions = match &request.since {
@@ -276,12 +317,14 @@ fn look_at_git(request: &Request, names: &Names, yardstick: &Yardstick) -> Resul
     }
     let tree = if request.staged { git.staged_tree()? } else { git.tree_at(None)? };
     let before = git.tree_at(request.since.as_deref())?;
+    *of_change = trust::changed_recipients(&git, &before, &tree, &versions, names, yardstick.config.as_ref())?;
     let followed = uses::in_git(&git, &versions, &tree)?;
     versions.extend(uses::newly_used(&git, &before, &tree, &versions, &followed)?);
     let Followed { uses, refused, .. } = followed;
     let all = tree.files.iter().chain(&versions).map(|version| &version.path);
     let charts: HashSet<PathBuf> = all.filter(|path| path.ends_with("Chart.yaml")).cloned().collect();
-    versions.retain(|version| git::is_within(&version.path, &wanted));
+    let baseline = baseline_path(request, names);
+    versions.retain(|version| git::is_within(&version.path, &wanted) && Some(&version.path) != baseline.as_ref());
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
     for some in versions.chunks(256) {

@@ -15,7 +15,7 @@ pub fn rule_for(reason: &Reason) -> &'static Rule {
         Reason::ForeignLineBreak { .. } | Reason::InteriorByteOrderMark => FOREIGN_LINE_BREAK,
         Reason::ForeignDocumentMark | Reason::JsonBeginning | Reason::SecretInForeignList => FOREIGN_DOCUMENT,
         Reason::DuplicateKey { .. } => DUPLICATE_KEY,
-        Reason::Syntax { .. } => NOT_YAML,
+        Reason::Syntax { .. } | Reason::ConflictMarks => NOT_YAML,
         _ => AMBIGUOUS_SECRET,
     }
 }

@@ -117,7 +117,7 @@ rules! {
     TEMPLATE_REFUSED: "template-refused", Error, "A template that the controller refuses",
         "docs/sealed-secret.md has the grammar: {{ item | filter }}";
     SPEC_REFUSED: "spec-refused", Error, "A SealedSecret that the controller refuses whatever its keys",
-        "change spec.template; docs/rules.md says what is allowed";
+        "change what the message names; docs/rules.md says what is allowed";
     NOT_STRICT: "not-strict", Error, "An item that must be JSON is not sealed with scope strict",
         "seal it again with --scope strict";
     FUTURE_DATE: "future-date", Warning, "Sealed at a time that has not come",
@@ -137,20 +137,20 @@ rules! {
         "with the next new value bulla set adds it";
     BAD_RECIPIENTS: "bad-recipients", Error, "A recipients file that cannot be used",
         "write it with: bulla recipients --update";
-    UNTRUSTED_RECIPIENT: "untrusted-recipient", Error, "A committed recipient that --trust does not name",
+    UNTRUSTED_RECIPIENT: "untrusted-recipient", Error, "A committed recipient that --trust or --trust-rev does not name",
         "find out who added it: whoever holds its key can read what is sealed to it";
     UNKNOWN_KEY: "unknown-key", Error, "Sealed to a key that no recipients file names",
-        "find out whose key it is; if it is new, add it with: bulla recipients --update";
+        "find out whose key it is; if it is new, add it with: bulla recipients --update; with --trust, give all recipients files";
     WRONG_TARGET: "wrong-target", Error, "Sealed to a target that is not for this path",
         "seal the value again for the targets of the rule";
     MISSING_TARGET: "missing-target", Error, "Not sealed to a target of this path",
-        "seal the value again, or add the target offline: bulla rewrap -i FILE";
+        "seal the value again, or add the target offline: bulla rewrap -i KEY FILE";
     MISSING_RECOVERY: "missing-recovery", Warning, "Not sealed to the recovery key",
-        "seal the value again, or add the recovery key offline: bulla rewrap -i FILE";
+        "seal the value again, or add the recovery key offline: bulla rewrap -i KEY FILE";
     STALE_KEY: "stale-key", Warning, "Not under the newest key of its target",
-        "move it to the newest: bulla rewrap FILE";
+        "see that the key is the target's own (bulla keys list), then: bulla rewrap FILE";
     RETIRED_KEY: "retired-key", Error, "Under a key that was retired: it does not open any more",
-        "seal the value again, or rewrap it with a backup of the key: bulla rewrap -i FILE";
+        "seal the value again, or rewrap it with a backup of the key: bulla rewrap -i KEY FILE";
     COMPROMISED_KEY: "compromised-key", Error, "Under a key that is in other hands",
         "change the value where it is used, then: bulla set FILE ITEM; rewrapping does not help";
 
@@ -162,13 +162,15 @@ rules! {
         "correct the name, or see that something outside these files makes it";
 
     ALLOW_WITHOUT_REASON: "allow-without-reason", Warning, "A comment allows a finding without saying why",
-        "write: # bulla:allow RULE reason";
+        "say why, behind the name of the rule";
     UNUSED_ALLOW: "unused-allow", Note, "A comment allows a finding that is not there",
         "remove it, so that it does not hide the next one";
     NEW_ALLOW: "new-allow", Warning, "A comment that allows a finding is new",
         "see whether its reason holds";
     CHANGED_RULES: "changed-rules", Warning, "The configuration of this check has changed",
-        "review it with care; check --config FILE takes one from outside the branch";
+        "review it with care; check --trust-rev REV takes that of the target branch";
+    CHANGED_RECIPIENTS: "changed-recipients", Warning, "The keys that values are sealed to have changed",
+        "compare the fingerprint with bulla keys list, or with whoever holds the key";
 }
 
 /// Rules about who can read a value. With `--trust` nothing that stands in the repository turns them off.

@@ -56,6 +56,8 @@ impl Cluster {
         let kubeconfig = Kubeconfig::read().map_err(|error| {
             let missing = matches!(&error, KubeconfigError::ReadConfig(error, _) if error.kind() == std::io::ErrorKind::NotFound);
             let what = if missing { "there is no kubeconfig" } else { "the kubeconfig cannot be read" };
+            let hint =
+                if missing && hint == CONTEXT { "it is ~/.kube/config, or what KUBECONFIG names, as for kubectl" } else { hint };
             Error::new(Kind::Configuration, what).hint(hint)
         })?;
         // kubectl writes an empty name where there is none.

@@ -13,6 +13,7 @@ use crate::report::{Format, summary};
 #[command(after_help = "Examples:\n  bulla check                              all here and below that Git does not ignore\n  \
     bulla check --staged                     what the next commit would add\n  \
     bulla check --since origin/main          what a branch brought, also what it took away again\n  \
+    bulla check --since REV --trust-rev REV  the same, by the rules and keys of REV\n  \
     helm template chart | bulla check -      what is applied in the end\n  \
     bulla check --format json -o known.json  a baseline: what is known\n  \
     bulla check --baseline known.json        what is new since then\n\n\
@@ -39,6 +40,9 @@ pub struct Args {
     /// Recipients that may be sealed to, instead of those that the repository names; may be repeated
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
+    /// Take .bulla.yaml and the recipients files that it names from this revision, such as the target branch of a pull request
+    #[arg(long, value_name = "REV", conflicts_with_all = ["trust", "config"])]
+    trust_rev: Option<String>,
     /// Configuration to use instead of .bulla.yaml, as if it stood in the root of the repository
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -63,6 +67,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         skip: args.skip.clone(),
         baseline: args.baseline.clone(),
         trust: args.trust.clone(),
+        trust_rev: args.trust_rev.clone(),
         config: args.config.clone(),
     })?;
     let variable = |name: &str| std::env::var(name).ok();

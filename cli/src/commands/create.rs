@@ -91,6 +91,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     })?;
     warn_of_size(&secret.name, &sealed);
     let yaml = to_yaml(&sealed)?;
+    sealing.objections.check("", &yaml)?;
     match output {
         Some(path) => files::create(path, yaml.as_bytes(), Access::Default),
         None => files::write(None, yaml.as_bytes(), Access::Default),

@@ -6,7 +6,7 @@ use bulla_shared::recipients::RecipientsFile;
 
 use super::git;
 use crate::cluster::{CONTEXT, Cluster};
-use crate::config::Config;
+use crate::config::{Config, Configs};
 use crate::error::{Error, Kind, plural, printable};
 use crate::files::{self, Access};
 
@@ -39,7 +39,7 @@ impl Report {
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let mut report = Report::default();
-    let config = Config::here()?;
+    let config = Configs::default().for_file(args.path.as_deref())?;
     match &config {
         None => report.line("configuration: none here or above; bulla init writes one"),
         Some(config) => {
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         }
     }
     if let Some(path) = &args.path {
-        rule(&mut report, config.as_ref(), path);
+        rule(&mut report, config.as_deref(), path);
     }
     repository(&mut report)?;
     files::write(None, report.text.as_bytes(), Access::Default)?;
@@ -109,13 +109,15 @@ fn rule(report: &mut Report, config: Option<&Config>, path: &Path) {
         report.line(format!("{shown}: no configuration, so recipients come from -r, -R or the current context"));
         return;
     };
+    let seen = config.inside_path(path).ok().flatten();
+    let shown = seen.as_deref().unwrap_or(path).display();
     match (config.rule_number(path), config.rule_for(path)) {
         (Ok(Some((number, glob))), Ok(choice)) => {
             report.line(format!("{shown}: rule {number}, the first whose path matches ({glob})"));
             report.line(format!("  targets {}", choice.targets.join(", ")));
             report.line(format!("  scope {}", choice.scope.unwrap_or_default()));
             if let Some(namespace) = choice.namespace {
-                report.line(format!("  namespace {namespace}, where a Secret names none"));
+                report.line(format!("  namespace {namespace}, which a Secret need not name"));
             }
             if let Some(days) = choice.rotate_after {
                 report.line(format!("  rotate after {}", plural(usize::try_from(days).unwrap_or_default(), "day", "days")));

@@ -138,6 +138,7 @@ impl Session<'_> {
             return Ok(());
         }
         let edited = file.edited(object[0], &changes)?;
+        self.sealing.objections.check(file.text(), &edited)?;
         Ok(self.args.object.finish(&file, &edited)?)
     }
 

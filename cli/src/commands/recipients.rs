@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let Some(config) = Config::for_sealing()? else {
+    let Some(config) = Config::here()?.filter(Config::has_targets) else {
         if args.target.is_some() || args.update {
             return Err(Config::missing().hint("targets are named there; without it, this prints the recipients of --context"));
         }
@@ -53,8 +53,15 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         let context = args.context.context.clone().or(config.context(&name)?);
         let (Some(path), Some(context)) = (path, context) else {
             if args.target.is_some() {
-                return Err(Error::new(Kind::Configuration, format!("target {name} has no file and context to compare"))
-                    .hint("give it both in .bulla.yaml: recipients and context; or --context"));
+                let (lacks, hint) = if config.recipients_path(&name)?.is_some() {
+                    (
+                        "context of a cluster to compare its file with",
+                        "give it context: NAME in .bulla.yaml, or name one with --context",
+                    )
+                } else {
+                    ("recipients file to compare with its cluster", "give it recipients: FILE in .bulla.yaml")
+                };
+                return Err(Error::new(Kind::Configuration, format!("target {name} has no {lacks}")).hint(hint));
             }
             continue;
         };

@@ -9,6 +9,8 @@ use bulla_shared::resources::sealed_secret::SealedSecret;
 use zeroize::Zeroizing;
 
 use super::earlier::{Earlier, Witness};
+use super::objections::Objections;
+use super::replaced::keep_objects;
 use super::sealing::SealingArgs;
 use crate::cluster::sealing_keys::announced_key;
 use crate::cluster::{CONTEXT, Cluster};
@@ -39,7 +41,7 @@ pub struct Args {
     /// Name of the Secret if it names none
     #[arg(long)]
     name: Option<String>,
-    /// File to write; standard output without it, or for -
+    /// File to write; standard output without it, or for -. One that is there is replaced if no object in it is lost by that
     #[arg(short, long, value_name = "FILE", conflicts_with = "in_place")]
     output: Option<PathBuf>,
     /// Replace each file by its sealed form
@@ -58,6 +60,7 @@ struct Job<'a> {
     options: SealOptions<'a>,
     overrides: Overrides<'a>,
     earlier: Earlier<'a>,
+    objections: &'a Objections,
     /// The command line says what values are bound to.
     scope_is_asked: bool,
 }
@@ -93,7 +96,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
             Overrides { namespace: namespace.as_ref(), default_namespace: sealing.rule.namespace.as_ref(), name: name.as_ref() };
         let in_place = input.path().filter(|_| args.in_place);
         let earlier = Earlier::read(args.output.as_deref(), in_place, &witness);
-        let job = Job { options, overrides, earlier, scope_is_asked: sealing.scope.is_some() };
+        let scope_is_asked = sealing.scope.is_some();
+        let job = Job { options, overrides, earlier, objections: &sealing.objections, scope_is_asked };
         let before = input.read("manifests")?;
         let text = seal_input(&input.name(), &before, &job)?;
         sealed.push((input, before, text));
@@ -107,7 +111,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     let texts: Vec<_> = sealed.into_iter().map(|(.., text)| text).collect();
-    files::write(args.output.as_deref(), join(&texts).as_bytes(), Access::Default)
+    let text = join(&texts);
+    keep_objects(args.output.as_deref(), text.as_bytes())?;
+    files::write(args.output.as_deref(), text.as_bytes(), Access::Default)
 }
 
 impl Args {
@@ -188,6 +194,7 @@ fn seal_input(name: &str, bytes: &[u8], job: &Job<'_>) -> Result<Zeroizing<Strin
     }
     let text = splice(source.text(), &edits);
     verify_splice(&documents, &text, &expected).map_err(refused)?;
+    job.objections.check(source.text(), &text)?;
     Ok(text)
 }
 

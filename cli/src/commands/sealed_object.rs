@@ -33,7 +33,7 @@ pub(super) struct ObjectArgs {
 impl ObjectArgs {
     pub(super) fn read(&self) -> Result<SealedFile, Error> {
         SealedFile::read(&self.file)?.ok_or_else(|| {
-            Error::new(Kind::Usage, format!("there is no SealedSecret (bulla.dev) in {}", self.file.display()))
+            Error::new(Kind::Usage, format!("there is no SealedSecret (bulla.dev) with values in {}", self.file.display()))
                 .hint("bulla seal makes one of a Secret, bulla create one of values")
         })
     }

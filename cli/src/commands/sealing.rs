@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::completions;
+use super::objections::Objections;
 use super::values::{Scope, due};
 use crate::cluster::sealing_keys::announced_key;
-use crate::config::{self, Choice, Config};
+use crate::config::{self, Choice, Config, Configs};
 use crate::error::{Error, Kind};
 use crate::keys::{self, RecipientArgs};
 
@@ -43,13 +44,15 @@ pub(super) struct Sealing {
     pub(super) rule: Choice,
     pub(super) now: Timestamp,
     pub(super) rotate_by: Option<Date>,
+    /// What is held against the text that comes of it.
+    pub(super) objections: Objections,
 }
 
 /// The flags, read once: a recipients file may be standard input.
 pub(super) struct Sealer<'a> {
     args: &'a SealingArgs,
     given: Vec<Recipient>,
-    config: Option<Config>,
+    configs: Configs,
     now: Timestamp,
 }
 
@@ -59,8 +62,7 @@ impl SealingArgs {
             Some(context) => vec![announced_key(Some(context))?],
             None => self.recipients.read()?,
         };
-        let config = if given.is_empty() { Config::for_sealing()? } else { None };
-        Ok(Sealer { args: self, given, config, now: Timestamp::now() })
+        Ok(Sealer { args: self, given, configs: Configs::default(), now: Timestamp::now() })
     }
 }
 
@@ -72,7 +74,8 @@ impl Sealer<'_> {
         otherwise: impl FnOnce(Option<&Config>) -> Result<Option<Vec<Recipient>>, Error>,
     ) -> Result<Sealing, Error> {
         let mut rule = Choice::default();
-        let given = match (&self.config, self.args.targets.as_slice()) {
+        let config = if self.given.is_empty() { self.configs.for_file(file)? } else { None };
+        let given = match (config.as_deref(), self.args.targets.as_slice()) {
             _ if !self.given.is_empty() => self.given.clone(),
             (None, [_, ..]) => return Err(Config::missing().hint("targets are named there; name recipients with -r or -R")),
             (Some(config), targets @ [_, ..]) => config.recipients(targets)?,
@@ -101,6 +104,7 @@ impl Sealer<'_> {
             rule,
             now: self.now,
             rotate_by: rotate_after.map(|days| due(self.now, days)),
+            objections: Objections::new(file, config),
         })
     }
 }

@@ -31,5 +31,6 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let values = args.values.read()?;
     let changes = values.into_iter().map(|(item, value)| args.object.seal(&object, &sealing, item, &value));
     let edited = file.edited(object[0], &changes.collect::<Result<Vec<_>, _>>()?)?;
+    sealing.objections.check(file.text(), &edited)?;
     args.object.finish(&file, &edited)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use super::completions;
+use super::replaced::{keep_manifests, keep_objects};
 use crate::error::{Error, Kind};
 use crate::files::{self, Access, Input};
 use crate::keys::IdentityArgs;
@@ -24,7 +25,8 @@ pub struct Args {
     /// Print the bytes of this one item and nothing else
     #[arg(long, add = completions::items())]
     item: Option<String>,
-    /// File to write, for its owner alone; standard output without it, or for -
+    /// File to write, for its owner alone; standard output without it, or for -. One that is there is replaced if no object in it is lost
+    /// by that
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
             let value = secret.items.iter().find(|(name, _)| name.as_str() == item);
             let value = value
                 .ok_or_else(|| Error::new(Kind::Usage, format!("there is no item {item}")).hint("bulla inspect lists them"))?;
+            keep_manifests(args.output.as_deref())?;
             return files::write(args.output.as_deref(), value.1.expose(), Access::Private);
         }
         let yaml = secret_to_yaml(&secret)?;
@@ -60,6 +63,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         longer.extend_from_slice(yaml.as_bytes());
         output = longer;
     }
+    keep_objects(args.output.as_deref(), &output)?;
     files::write(args.output.as_deref(), &output, Access::Private)
 }
 

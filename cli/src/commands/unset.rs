@@ -2,7 +2,9 @@
 
 use super::completions;
 use super::items::name;
+use super::objections::Objections;
 use super::sealed_object::ObjectArgs;
+use crate::config::Configs;
 use crate::error::Error;
 use crate::sealed_file::Change;
 
@@ -22,5 +24,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let object = args.object.choose(&file)?;
     let changes = args.items.iter().map(|item| Ok(Change::Unset(name(item)?)));
     let edited = file.edited(object[0], &changes.collect::<Result<Vec<_>, Error>>()?)?;
+    let config = Configs::default().for_file(Some(&args.object.file)).ok().flatten();
+    Objections::new(Some(&args.object.file), config).check(file.text(), &edited)?;
     args.object.finish(&file, &edited)
 }

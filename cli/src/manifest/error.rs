@@ -112,6 +112,9 @@ pub enum Reason {
     /// `---` followed by `#` or by a space that is not ASCII.
     #[error("three dashes without an ASCII space after them: kubectl starts another document here, YAML does not")]
     ForeignDocumentMark,
+    /// What Git leaves where two sides changed the same lines.
+    #[error("not valid YAML: there are marks of a merge with conflicts in it")]
+    ConflictMarks,
     /// Not YAML.
     #[error("not valid YAML: {what}")]
     Syntax {
@@ -188,6 +191,9 @@ impl Reason {
             }
             Self::ForeignDocumentMark => "put a line break after the three dashes",
             Self::JsonBeginning => "begin the file with a line of three dashes",
+            Self::ConflictMarks => {
+                "choose one of the sides: git checkout --ours FILE, or --theirs; bulla reads either: git show :2:FILE | bulla inspect -"
+            }
             Self::Syntax { template: true, .. } => "render the template first, for example with helm template",
             Self::Alias | Self::ReferredAnchor | Self::MergeKey | Self::TooManyReferences => {
                 "write the values out where the aliases and merge keys stand"

@@ -173,12 +173,14 @@ fn read<'s>(source: &'s Source, builder: &mut Builder<'s>, parts: &[Range<usize>
 }
 
 fn syntax(builder: &Builder<'_>, part: &Range<usize>, text: &str, error: &ScanError) -> ManifestError {
+    const MARK: &str = "<<<<<<< ";
+    let mark = text.starts_with(MARK).then_some(0).or_else(|| text.find(&format!("\n{MARK}")).map(|at| at + 1));
+    if let Some(mark) = mark {
+        return builder.refuse(part.start + mark, Reason::ConflictMarks);
+    }
     let at = part.start + error.marker().byte_offset().unwrap_or(0);
     let reason = match error.kind() {
         ErrorKind::RecursionLimitExceeded => Reason::TooDeep,
-        _ if text.lines().any(|line| line.starts_with("<<<<<<< ")) => {
-            Reason::Syntax { what: "there are marks of a merge with conflicts in it", template: false }
-        }
         kind => Reason::Syntax { what: describe(kind), template: text.contains("{{") },
     };
     builder.refuse(at, reason)

@@ -17,8 +17,21 @@ pub struct SealedDocument {
 
 /// Reads all SealedSecrets of an input; other kinds are passed over.
 pub fn read_sealed(input: &Input) -> Result<Vec<SealedDocument>, Error> {
-    let failed = || Error::new(Kind::Usage, format!("cannot read {}", input.name()));
-    let bytes = input.read("manifests")?;
+    sealed_in(&input.name(), &input.read("manifests")?)
+}
+
+/// Whether something sealed can be in a file, whatever else it is: templates and pictures lie about in repositories.
+#[must_use]
+pub fn mentions_sealed(bytes: &[u8]) -> bool {
+    // UTF-16 has a zero in every second byte.
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    text.contains("SealedSecret") && text.contains("bulla.dev/")
+}
+
+/// All SealedSecrets in the bytes of a file of this name.
+pub fn sealed_in(name: &str, bytes: &[u8]) -> Result<Vec<SealedDocument>, Error> {
+    let failed = || Error::new(Kind::Usage, format!("cannot read {name}"));
     let source = decode(bytes.to_vec()).map_err(|error| failed().hint(error.hint()).cause(error))?;
     let documents = parse(&source).map_err(|error| failed().hint(error.hint()).cause(error))?;
     let mut found = Vec::new();

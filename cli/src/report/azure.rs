@@ -24,7 +24,7 @@ pub(super) fn render(report: &Report) -> String {
             finding.line,
             finding.column,
             property(finding.rule.id),
-            data(&format!("{}{commit}. {}.", finding.message, finding.rule.fix))
+            data(&format!("{}{commit}. {}.", finding.message, finding.fix()))
         );
     }
     if report.count(Severity::Error) == 0 && report.count(Severity::Warning) > 0 {

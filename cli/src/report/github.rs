@@ -22,7 +22,7 @@ pub(super) fn render(report: &Report) -> String {
         let (line, column, end) = (finding.line, finding.column, finding.end_column);
         let file = property(&finding.file.from_root);
         let commit = finding.file.commit.as_deref().map_or(String::new(), |commit| format!(" (in commit {commit})"));
-        let message = data(&format!("{}{commit}. {}.", finding.message, finding.rule.fix));
+        let message = data(&format!("{}{commit}. {}.", finding.message, finding.fix()));
         let _ = writeln!(
             output,
             "::{command} file={file},line={line},endLine={line},col={column},endColumn={end},title={}::{message}",

@@ -21,7 +21,7 @@ fn one(finding: &Finding, fingerprint: &str) -> Value {
         Severity::Error => "critical",
     };
     json!({
-        "description": format!("{}. {}.", finding.message, finding.rule.fix),
+        "description": format!("{}. {}.", finding.message, finding.fix()),
         "check_name": finding.rule.id,
         "fingerprint": fingerprint,
         "severity": severity,

@@ -28,7 +28,7 @@ struct One<'r> {
     column: usize,
     end_column: usize,
     message: &'r str,
-    fix: &'static str,
+    fix: String,
     fingerprint: &'r str,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
         column: finding.column,
         end_column: finding.end_column,
         message: &finding.message,
-        fix: finding.rule.fix,
+        fix: finding.fix(),
         fingerprint,
     });
     let findings = findings.collect();

@@ -51,7 +51,7 @@ fn is_failure(findings: &[&Finding]) -> bool {
 fn line(finding: &Finding) -> String {
     let Finding { severity, line, column, message, rule, file, .. } = finding;
     let commit = file.commit.as_deref().map_or(String::new(), |commit| format!(" (in commit {commit})"));
-    format!("{}:{line}:{column}: {severity}[{}]: {message}{commit}\n    {}\n", file.from_root, rule.id, rule.fix)
+    format!("{}:{line}:{column}: {severity}[{}]: {message}{commit}\n    {}\n", file.from_root, rule.id, finding.fix())
 }
 
 /// Text in XML 1.0: what has a meaning there is written as an entity, what may not stand there at all is left out.

@@ -53,7 +53,7 @@ fn result(finding: &Finding, fingerprint: &str) -> Value {
         "ruleId": finding.rule.id,
         "ruleIndex": ALL.iter().position(|rule| rule == finding.rule),
         "level": finding.severity.as_str(),
-        "message": {"text": format!("{}{commit}. {}.", finding.message, finding.rule.fix)},
+        "message": {"text": format!("{}{commit}. {}.", finding.message, finding.fix())},
         "locations": [{"physicalLocation": {
             "artifactLocation": {"uri": uri(&finding.file.from_root), "uriBaseId": "%SRCROOT%"},
             "region": {"startLine": finding.line, "startColumn": finding.column, "endColumn": finding.end_column},

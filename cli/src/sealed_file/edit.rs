@@ -90,7 +90,11 @@ impl SealedFile {
 
     /// Writes the new text, or shows what would change. A file that somebody else has changed meanwhile stays as it is.
     pub fn finish(&self, edited: &str, dry_run: bool) -> Result<(), Error> {
-        if dry_run { diff::print(&self.path, self.text(), edited) } else { self.write(edited) }
+        if !dry_run {
+            return self.write(edited);
+        }
+        let after = Self::of(&self.path, edited.as_bytes())?.map_or_else(|| edited.to_owned().into(), |file| file.described());
+        diff::print(&self.path, &self.described(), &after)
     }
 
     fn write(&self, edited: &str) -> Result<(), Error> {

@@ -1,5 +1,7 @@
-//! A file with sealed values: where they stand, and which object is meant. How it is edited stands in `edit.rs`.
+//! A file with sealed values: where they stand, and which object is meant. How it is edited stands in `edit.rs`, how it is shown in
+//! `describe.rs`.
 
+mod describe;
 mod edit;
 
 use std::ops::Range;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::harness::{SECRET, World};
+use super::harness::{Keys, SECRET, World};
 
 const CONFIG: &str = "version: 1
 targets:
@@ -162,4 +162,58 @@ fn a_configuration_without_targets_is_about_checking_alone() {
     let outcome = world.bulla(&["seal", "secret.yaml"]).refused(3);
     assert!(!outcome.stderr.contains("no rule of"), "sealing goes on as if it were not there: {}", outcome.stderr);
     world.bulla(&["seal", "-R", "hybrid.recipients", "secret.yaml"]).works();
+}
+
+const SEALED: &str = "version: 1\ntargets: {prod: {recipients: prod.recipients}}\nrules: [{path: 'prod/**', targets: [prod]}]\n";
+
+/// The folder `origin` with a configuration of its own, seen from the folder above it.
+fn elsewhere() -> World {
+    let world = World::new();
+    world.write("origin/.bulla.yaml", SEALED);
+    world.write("origin/prod.recipients", world.read("hybrid.recipients"));
+    world.write("origin/prod/sub/.keep", "");
+    world
+}
+
+#[test]
+fn the_configuration_above_the_file_counts_wherever_the_shell_is() {
+    let world = elsewhere();
+    let file = "origin/prod/db.yaml";
+    let outcome = world.bulla(&["create", "db", "password", "-n", "prod", "-o", file]).stdin("bulla-canary-7f3a").works();
+    assert!(outcome.stderr.starts_with("using ") && outcome.stderr.contains("origin/.bulla.yaml\n"), "{}", outcome.stderr);
+    assert!(world.bulla(&["inspect", file]).works().text().contains(Keys::get().id("hybrid")));
+    world.bulla(&["set", file, "user"]).stdin("bulla-canary-7f3a").works();
+    world.bulla(&["rewrap", "--check", "origin"]).works();
+    world.bulla(&["doctor", file]).works();
+    world.bulla(&["check", "origin"]).works();
+    world.write("origin/prod.recipients", world.read("other.recipients"));
+    let outcome = world.bulla(&["check", "origin", "origin/prod/db.yaml"]).partly().exits(1);
+    assert!(outcome.text().contains("error[unknown-key]"), "{}", outcome.text());
+    world.bulla(&["rewrap", "--check", "origin"]).partly().exits(1);
+}
+
+/// It says what is reported, and the one above it to whom values are sealed.
+#[test]
+fn a_configuration_about_checking_alone_hides_no_targets() {
+    let world = elsewhere();
+    world.write("origin/prod/sub/.bulla.yaml", "version: 1\ncheck: {severity: {plaintext-secret: off}}\n");
+    world.write("origin/prod/sub/plain.yaml", SECRET);
+    let file = "origin/prod/sub/db.yaml";
+    world.bulla(&["create", "db", "password", "-n", "prod", "-o", file]).stdin("bulla-canary-7f3a").works();
+    assert!(world.bulla(&["inspect", file]).works().text().contains(Keys::get().id("hybrid")));
+    assert!(world.bulla(&["doctor", file]).works().text().contains("rule 1"));
+    world.write("origin/prod.recipients", world.read("other.recipients"));
+    let outcome = world.bulla(&["check", "origin/prod/sub"]).partly().exits(1);
+    assert!(outcome.text().contains("unknown-key") && !outcome.text().contains("plaintext-secret"), "{}", outcome.text());
+}
+
+/// A target by name is that of the working directory, where none is above the file.
+#[test]
+fn a_file_below_no_configuration() {
+    let world = world();
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("db.yaml").display().to_string();
+    let outcome = world.bulla(&["seal", "other.yaml", "-o", &file]).refused(3);
+    assert!(outcome.stderr.contains("no rule of"), "not the current context: {}", outcome.stderr);
+    world.bulla(&["seal", "-t", "prod", "other.yaml", "-o", &file]).works();
 }

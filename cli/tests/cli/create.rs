@@ -97,3 +97,30 @@ fn refusals() {
     world.bulla(&create(&["a", "--tls-cert", "x"])).in_the_parsers_words().fails(2, "create_half_tls");
     world.bulla(&create(&["password=x"])).stdin(VALUE).fails(2, "create_value_on_command_line");
 }
+
+/// What `bulla check` would refuse is not written; what it would warn of is said.
+#[test]
+fn what_check_would_say() {
+    let world = World::new();
+    world.write(".bulla.yaml", "version: 1\ntargets: {prod: {recipients: hybrid.recipients}}\nrules: [{path: '*.yaml', targets: [prod], namespace: shop, scope: strict}]\n");
+    let create = |args: &[&'static str]| world.bulla(&[&["create", "db", "password"], args].concat()).stdin(VALUE);
+    create(&["-n", "other", "-o", "db.yaml"]).fails(2, "create_of_another_namespace");
+    create(&["-n", "other", "-t", "prod", "-o", "db.yaml"]).refused(2);
+    create(&["--type", "kubernetes.io/tls", "-o", "db.yaml"]).refused(2);
+    let outcome = create(&["--scope", "cluster", "-o", "db.yaml"]).works();
+    assert!(outcome.stderr.starts_with("warning: wider-scope: item password: scope cluster"), "{}", outcome.stderr);
+    let outcome = create(&["--type", "example.dev/any", "-o", "any.yaml"]).works();
+    assert!(outcome.stderr.starts_with("warning: spec-refused: Secrets of this type"), "{}", outcome.stderr);
+    // What was there before is not this command's doing.
+    let outcome = world.bulla(&["set", "db.yaml", "password"]).stdin(VALUE).works();
+    assert_eq!(outcome.stderr, "");
+    let outcome = world.bulla(&["set", "--scope", "namespace", "any.yaml", "user"]).stdin(VALUE).works();
+    assert!(outcome.stderr.starts_with("warning: wider-scope: item user"), "{}", outcome.stderr);
+    let tls = "apiVersion: v1\nkind: Secret\nmetadata: {name: t, namespace: shop}\ntype: kubernetes.io/tls\nstringData: {a: b}\n";
+    world.write("tls.yaml", tls);
+    world.bulla(&["seal", "tls.yaml"]).fails(2, "seal_spec_refused");
+    // Unless the repository says otherwise.
+    world.write(".bulla.yaml", world.read(".bulla.yaml") + "check: {severity: {wrong-namespace: warning, spec-refused: off}}\n");
+    create(&["-n", "other", "-o", "other.yaml"]).works();
+    world.bulla(&["seal", "tls.yaml"]).works();
+}

@@ -311,3 +311,15 @@ fn submodules_and_further_working_trees_have_the_hook_too() {
         assert!(String::from_utf8_lossy(&stopped.stderr).contains("plaintext-secret"), "{folder}");
     }
 }
+
+/// As of an editor that has another path.
+#[test]
+fn a_diff_where_bulla_is_not_on_the_path() {
+    let world = world();
+    set(&world, "b", "new");
+    let path = std::env::var("PATH").unwrap();
+    let diff = Command::new("git").args(["diff"]).current_dir(world.path("")).env_clear().env("PATH", path).output().unwrap();
+    let said = String::from_utf8(diff.stdout).unwrap();
+    assert!(diff.status.success() && said.contains("+    b: YWdl"), "{said}{}", String::from_utf8_lossy(&diff.stderr));
+    assert!(git_works(&world, &["diff"]).contains("+    b: (sealed "));
+}

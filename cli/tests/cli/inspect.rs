@@ -50,7 +50,8 @@ fn folders() {
 #[test]
 fn by_key_and_date() {
     let world = world();
-    world.bulla(&["inspect", "--key", &Keys::get().id("x25519")[..6], "prod"]).works();
+    std::fs::remove_file(world.path("prod/more/broken.json")).unwrap();
+    world.bulla(&["inspect", "--key", &Keys::get().id("x25519")[..6].to_ascii_uppercase(), "prod"]).works();
     world.bulla(&["inspect", "--key", Keys::get().id("x25519"), "prod"]).succeeds("inspect_key");
     world.bulla(&["inspect", "--due", "prod"]).succeeds("inspect_due");
     world.bulla(&["inspect", "--due", "--key", Keys::get().id("hybrid"), "prod"]).succeeds("inspect_key_and_due");
@@ -66,4 +67,28 @@ fn what_has_no_sealed_values() {
     world.bulla(&["inspect", "secret.yaml"]).succeeds("inspect_secret");
     world.bulla(&["inspect", "missing"]).fails(74, "inspect_missing");
     world.bulla(&["inspect", "prod/chart.yaml"]).fails(2, "inspect_template");
+}
+
+/// Nothing is found only where everything was looked at.
+#[test]
+fn what_is_not_known_is_said() {
+    let world = world();
+    let id = Keys::get().id("other");
+    world.bulla(&["inspect", "--key", "zzzz", "prod"]).in_the_parsers_words().fails(2, "inspect_key_of_no_form");
+    world.bulla(&["inspect", "--key", id, "prod"]).partly().fails(4, "inspect_malformed_value");
+    let twice = manifest("twice", &[("a", "QUJD"), ("a", "QUJD")]);
+    world.write("prod/more/broken.json", "{}");
+    world.write("prod/twice.yaml", &twice);
+    world.bulla(&["inspect", "--due", "prod"]).partly().fails(4, "inspect_skipped");
+    world.bulla(&["inspect", "prod"]).partly().refused(4);
+    let utf16: Vec<u8> = twice.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    world.write("prod/twice.yaml", [&b"\xff\xfe"[..], &utf16].concat());
+    world.bulla(&["inspect", "prod"]).partly().refused(4);
+    world.write("junk.yaml", b"\x80\x00");
+    world.bulla(&["inspect", "junk.yaml"]).refused(2);
+    world.write("other.yaml", "a: 1\n");
+    let outcome = world.bulla(&["inspect", "--due", "prod/db.yaml", "other.yaml"]).works();
+    assert!(outcome.stderr.contains("no SealedSecret (bulla.dev) in other.yaml"), "{}", outcome.stderr);
+    let outcome = world.bulla(&["rewrap", "-i", "hybrid.key", "-R", "hybrid.recipients", "other.yaml"]).works();
+    assert!(outcome.stderr.contains("no SealedSecret (bulla.dev) in other.yaml"), "{}", outcome.stderr);
 }

@@ -224,3 +224,10 @@ fn a_large_secret_warns_about_client_side_apply() {
     world.write("large.yaml", secret);
     world.bulla(&["seal", "-R", "hybrid.recipients", "large.yaml", "-o", "/dev/null"]).succeeds("seal_large_warns");
 }
+
+#[test]
+fn a_secret_of_sops_says_how() {
+    let world = World::new();
+    world.write("sops.yaml", SECRET.replace("bulla-canary-7f3a", "ENC[AES256_GCM,data:x]") + "sops:\n  mac: ENC[x]\n");
+    world.bulla(&["seal", "-R", "hybrid.recipients", "sops.yaml"]).fails(2, "seal_sops");
+}

@@ -88,18 +88,32 @@ fn a_repository_in_the_repository_runs_nothing() {
     assert!(!world.path("app/ran").exists());
 }
 
+/// A file is replaced if what is written has all objects of it.
 #[test]
-fn a_file_that_cannot_be_read_is_replaced_all_the_same() {
+fn nothing_else_in_a_file_is_lost() {
     let world = world();
+    let seal = ["seal", "-R", "hybrid.recipients", "secret.yaml", "-o", "sealed.yaml"];
+    let sealed = world.read("sealed.yaml");
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n";
+    world.write("sealed.yaml", format!("{settings}---\n{sealed}"));
+    world.bulla(&seal).fails(2, "seal_over_other_objects");
+    // All of them are there again.
+    world.write("secret.yaml", format!("{TWO}---\n{settings}"));
+    world.bulla(&seal).works();
     world.write("sealed.yaml", "kind: SealedSecret # bulla.dev/\n<<<<<<< ours\n");
-    world.bulla(&["seal", "-R", "hybrid.recipients", "-i", "hybrid.key", "secret.yaml", "-o", "sealed.yaml"]).works();
-    world.bulla(&["inspect", "sealed.yaml"]).works();
-}
-
-#[test]
-fn another_object_has_nothing_to_keep() {
-    let world = world();
+    world.bulla(&seal).fails(2, "seal_over_what_cannot_be_read");
+    world.write("sealed.yaml", "\n");
+    world.bulla(&seal).works();
     world.write("secret.yaml", SECRET.replace("bulla-canary-7f3a", "one").replace("name: db", "name: api"));
-    world.bulla(&["seal", "-R", "hybrid.recipients", "-i", "hybrid.key", "secret.yaml", "-o", "sealed.yaml"]).works();
-    assert!(world.bulla(&["inspect", "sealed.yaml"]).works().text().contains("strict prod/api/password"));
+    world.bulla(&seal).refused(2);
+    // Ciphertext is not replaced by plaintext.
+    let unseal = |args: &[&'static str]| world.bulla(&[&["unseal", "-i", "hybrid.key", "sealed.yaml"], args].concat()).reveals();
+    world.write("sealed.yaml", &sealed);
+    unseal(&["-o", "sealed.yaml"]).fails(2, "unseal_over_the_sealed_file");
+    unseal(&["--item", "password", "-o", "sealed.yaml"]).refused(2);
+    unseal(&["--item", "password", "-o", "hybrid.key"]).refused(2);
+    for item in ["password", "user"] {
+        unseal(&["-o", "plain.yaml"]).works();
+        unseal(&["--item", item, "-o", "plain"]).works();
+    }
 }

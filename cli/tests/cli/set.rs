@@ -186,3 +186,19 @@ fn files_that_cannot_be_edited_stay_as_they_are() {
         assert!(world.read("good.yaml").ends_with(&more));
     }
 }
+
+#[test]
+fn a_file_in_a_merge_says_what_to_do() {
+    let world = world();
+    let text = world.read("db.yaml");
+    let (start, last) = text.trim_end().rsplit_once('\n').unwrap();
+    world.write("db.yaml", format!("{start}\n<<<<<<< ours\n{last}\n=======\n{last}\n>>>>>>> theirs\n"));
+    let line = start.lines().count() + 1;
+    let outcome = world.bulla(&set(&["db.yaml", "a"])).stdin(VALUE).refused(2);
+    assert!(outcome.stderr.contains(&format!("line {line}, column 1 ")), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("hint: choose one of the sides"), "{}", outcome.stderr);
+    world
+        .write("db.yaml", "apiVersion: bulla.dev/v1alpha1\nkind: SealedSecret\nmetadata: {name: a}\nspec: {encryptedData: {}}\n");
+    let outcome = world.bulla(&set(&["db.yaml", "a"])).stdin(VALUE).refused(2);
+    assert!(outcome.stderr.contains("no SealedSecret (bulla.dev) with values in db.yaml"), "{}", outcome.stderr);
+}

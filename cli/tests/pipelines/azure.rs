@@ -24,7 +24,7 @@ fn steps(steps: &Value, emulator: &Emulator, repository: &Repository) -> String 
         ("BULLA_VERSION", VERSION.to_owned()),
         ("BULLA_SHA256", emulator.sha256.clone()),
         ("BULLA_URL", emulator.downloads()),
-        ("BULLA_IDENTITY", emulator.old.to_text().to_string()),
+        ("BULLA_IDENTITY", emulator.ci.to_text().to_string()),
         ("BULLA_KUBECONFIG", base64(&emulator.kubeconfig())),
         ("System.AccessToken", "ado-token".to_owned()),
     ]

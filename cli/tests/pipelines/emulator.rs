@@ -22,6 +22,10 @@ pub(crate) struct Emulator {
     pub(crate) sha256: String,
     pub(crate) old: Identity,
     pub(crate) new: Identity,
+    /// The pipeline's own.
+    pub(crate) ci: Identity,
+    /// Kept offline.
+    pub(crate) recovery: Identity,
     state: Arc<State>,
 }
 
@@ -37,7 +41,7 @@ struct State {
 
 impl Emulator {
     pub(crate) fn start() -> Self {
-        let (old, new) = (Identity::generate(Algorithm::Hybrid), Identity::generate(Algorithm::Hybrid));
+        let [old, new, ci, recovery] = std::array::from_fn(|_| Identity::generate(Algorithm::Hybrid));
         let (archive, sha256) = archive();
         let keys = json!({
             "apiVersion": "bulla.dev/v1alpha1", "kind": "SealingKeyList", "metadata": {"resourceVersion": "1"},
@@ -60,7 +64,7 @@ impl Emulator {
                 thread::spawn(move || while answer(&server, &stream).is_some() {});
             }
         });
-        Self { address, sha256, old, new, state }
+        Self { address, sha256, old, new, ci, recovery, state }
     }
 
     /// Where the archives are.

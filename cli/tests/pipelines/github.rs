@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::emulator::{Emulator, VERSION};
-use super::repository::{FILE, PASSWORD, Repository};
+use super::repository::{CONFIG, FILE, PASSWORD, Repository};
 use super::scripts::{Variables, fill, path, run, yaml};
 
 const SHELL: [&str; 5] = ["bash", "--noprofile", "--norc", "-eo", "pipefail"];
@@ -35,9 +35,9 @@ fn workflow(name: &str, emulator: &Emulator, repository: &Repository) -> String 
         ("vars.BULLA_VERSION", VERSION.to_owned()),
         ("vars.BULLA_SHA256", emulator.sha256.clone()),
         ("vars.BULLA_URL", emulator.downloads()),
-        ("secrets.BULLA_IDENTITY", emulator.old.to_text().to_string()),
+        ("secrets.BULLA_IDENTITY", emulator.ci.to_text().to_string()),
         ("secrets.BULLA_KUBECONFIG", emulator.kubeconfig()),
-        ("github.token", "gh-token".to_owned()),
+        ("secrets.BULLA_PR_TOKEN", "gh-token".to_owned()),
         ("inputs.file", FILE.to_owned()),
         ("inputs.item", "password".to_owned()),
     ]
@@ -137,12 +137,42 @@ fn check_finds_plaintext() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: shop}\nstringData: {password: correct horse}\n";
-    fs::write(repository.path("work/clusters/prod/plain.yaml"), secret).unwrap();
-    repository.git("work", &["add", "-A"]);
-    repository.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "plain"]);
+    repository.write("clusters/prod/plain.yaml", secret);
+    repository.commit();
     repository.git("work", &["tag", "origin/main"]);
     let message = failure(|| workflow("check", &emulator, &repository));
     assert!(message.contains("::error ") && message.contains("plain.yaml"), "{message}");
+}
+
+/// A branch that would seal to a stranger, in any of the recipients files, is refused whatever else it brings.
+#[test]
+fn check_finds_a_stranger() {
+    let emulator = Emulator::start();
+    for name in ["prod", "ci-production", "recovery"] {
+        let repository = Repository::new(&emulator);
+        let file = format!(".bulla/{name}.recipients");
+        let before = fs::read_to_string(repository.path("work").join(&file)).unwrap();
+        repository.write(&file, &format!("{before}{}\n", emulator.new.recipient()));
+        repository.write(".bulla.yaml", &format!("{CONFIG}check: {{severity: {{untrusted-recipient: off}}}}\n"));
+        repository.commit();
+        let message = failure(|| workflow("check", &emulator, &repository));
+        assert!(message.contains("::error ") && message.contains(&format!("file={file}")), "{message}");
+        assert!(message.contains("untrusted-recipient") && message.contains("changed-recipients"), "{message}");
+    }
+}
+
+/// There is nothing yet to hold it against.
+#[test]
+fn check_of_the_first_configuration() {
+    let emulator = Emulator::start();
+    let repository = Repository::new(&emulator);
+    fs::remove_file(repository.path("work/.bulla.yaml")).unwrap();
+    repository.commit();
+    repository.git("work", &["push", "-q", "origin", "main"]);
+    repository.write(".bulla.yaml", CONFIG);
+    repository.commit();
+    let said = workflow("check", &emulator, &repository);
+    assert!(said.contains("refs/remotes/origin/main has no .bulla.yaml") && said.contains("changed-rules"), "{said}");
 }
 
 /// What a workflow that fails says.

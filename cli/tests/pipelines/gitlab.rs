@@ -37,7 +37,7 @@ fn job(name: &str, emulator: &Emulator, repository: &Repository) -> Ran {
         ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main".to_owned()),
         ("CI_PIPELINE_ID", "77".to_owned()),
         ("CI_JOB_NAME", name.to_owned()),
-        ("BULLA_IDENTITY", file("identity", &emulator.old.to_text())),
+        ("BULLA_IDENTITY", file("identity", &emulator.ci.to_text())),
         ("BULLA_KUBECONFIG", file("kubeconfig", &emulator.kubeconfig())),
         ("BULLA_PUSH_TOKEN", "token".to_owned()),
         ("FILE", FILE.to_owned()),

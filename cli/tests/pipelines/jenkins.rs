@@ -68,7 +68,7 @@ fn stages(names: &[&str], job: &str, emulator: &Emulator, repository: &Repositor
             ("FILE", FILE.to_owned()),
             ("ITEM", "password".to_owned()),
             ("API", format!("{}/repos/platform/clusters", emulator.address)),
-            ("BULLA_IDENTITY", file("identity", &emulator.old.to_text())),
+            ("BULLA_IDENTITY", file("identity", &emulator.ci.to_text())),
             ("KUBECONFIG", file("kubeconfig", &emulator.kubeconfig())),
             ("GIT_USER", "bulla".to_owned()),
             ("GIT_TOKEN", "git-token".to_owned()),

@@ -18,13 +18,23 @@ pub(crate) const PASSWORD: &str = "bulla-canary-7f3a";
 /// The file that holds it, and where its value belongs.
 pub(crate) const FILE: &str = "clusters/prod/db.yaml";
 
+/// As docs/pipelines.md has it: a target for the pipeline, and a recovery key.
+pub(crate) const CONFIG: &str = "version: 1
+targets:
+  prod: {recipients: .bulla/prod.recipients, context: prod}
+  ci-production: {recipients: .bulla/ci-production.recipients}
+recovery: .bulla/recovery.recipients
+rules:
+- {path: \"clusters/prod/**\", targets: [prod, ci-production], namespace: shop}
+";
+
 /// A clone and its remote.
 pub(crate) struct Repository {
     folder: tempfile::TempDir,
 }
 
 impl Repository {
-    /// A repository with one value that is due, sealed to the old key of the emulator's cluster.
+    /// A repository with one value that is due, sealed to the old key of the emulator's cluster, to that of the pipeline and to the recovery key.
     pub(crate) fn new(emulator: &Emulator) -> Self {
         let repository = Self { folder: tempfile::Builder::new().prefix("bulla-pipeline-").tempdir().unwrap() };
         fs::create_dir(repository.path("temp")).unwrap();
@@ -32,29 +42,27 @@ impl Repository {
         repository.git(".", &["init", "-q", "--bare", "-b", "main", "origin.git"]);
         repository.git(".", &["-C", "origin.git", "config", "receive.advertisePushOptions", "true"]);
         repository.git(".", &["init", "-q", "-b", "main", "work"]);
-        let recipient = emulator.old.recipient();
+        let recipients = [&emulator.old, &emulator.ci, &emulator.recovery].map(|identity| identity.recipient().clone());
         let value = SealedValue::seal(
             PASSWORD.as_bytes(),
             Scope::Strict(place("password")),
-            &Recipients::new([recipient.clone()]).unwrap(),
+            &Recipients::new(recipients.clone()).unwrap(),
             "2020-01-02T03:04:05Z".parse().unwrap(),
             Some("2020-04-01".parse().unwrap()),
         );
         let head = "apiVersion: bulla.dev/v1alpha1\nkind: SealedSecret\nmetadata: {name: db, namespace: shop}\nspec:\n  encryptedData:\n";
         repository.write(FILE, &format!("{head}    password: {}\n", value.unwrap()));
-        repository.write(".bulla/prod.recipients", &format!("{recipient}\n"));
-        repository.write(
-            ".bulla.yaml",
-            "version: 1\ntargets:\n  prod: {recipients: .bulla/prod.recipients, context: prod}\nrules:\n- {path: \"clusters/prod/**\", targets: [prod], namespace: shop}\n",
-        );
+        for (name, recipient) in ["prod", "ci-production", "recovery"].iter().zip(recipients) {
+            repository.write(&format!(".bulla/{name}.recipients"), &format!("{recipient}\n"));
+        }
+        repository.write(".bulla.yaml", CONFIG);
         // It proves that it has the password and not the identity, and says both.
         repository.write(
             "migrate.sh",
             &format!("#!/bin/sh\ntest \"$PGPASSWORD\" = {PASSWORD} && echo \"as $PGPASSWORD, key ${{BULLA_IDENTITY-none}}\" && : > ../temp/migrated\n"),
         );
         fs::set_permissions(repository.path("work/migrate.sh"), fs::Permissions::from_mode(0o755)).unwrap();
-        repository.git("work", &["add", "-A"]);
-        repository.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "start"]);
+        repository.commit();
         repository.git("work", &["remote", "add", "origin", "../origin.git"]);
         repository.git("work", &["push", "-q", "origin", "main"]);
         repository
@@ -64,7 +72,7 @@ impl Repository {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path("work").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -75,6 +83,12 @@ impl Repository {
         let output = command.args(args).current_dir(self.path(folder)).env("HOME", self.path("home")).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Commits all that is there.
+    pub(crate) fn commit(&self) {
+        self.git("work", &["add", "-A"]);
+        self.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "change"]);
     }
 
     /// The one value of the file as it is in a branch of the remote, opened by the emulator's keys: its text and whether it is under the new key.

@@ -21,7 +21,8 @@ pub(super) struct Args {
 
 const ATTRIBUTES: [&str; 3] = ["*.json diff=bulla merge=bulla", "*.yaml diff=bulla merge=bulla", "*.yml diff=bulla merge=bulla"];
 const SETTINGS: [(&str, &str); 3] = [
-    ("diff.bulla.textconv", "bulla git textconv --"),
+    // A shell without bulla, as of an editor, shows the file as it is: git diff would fail.
+    ("diff.bulla.textconv", "sh -c 'command -v bulla >/dev/null && exec bulla git textconv -- \"$1\"; exec cat -- \"$1\"' -"),
     ("merge.bulla.name", "sealed values item by item"),
     ("merge.bulla.driver", "bulla git merge --marker-size %L --path=%P -- %O %A %B"),
 ];
@@ -63,6 +64,7 @@ pub(in crate::commands) fn install(root: &Path, with_hook: bool) -> Result<(), E
         }
         note("wrote .gitattributes: commit it, so that others have the diff and the merge too");
     }
+    note("git diff and git merge show and join sealed files item by item, in this clone");
     if with_hook { install_hook(root) } else { Ok(()) }
 }
 
@@ -117,7 +119,10 @@ fn is_below(folder: &Path, path: &Path) -> bool {
 fn install_hook(root: &Path) -> Result<(), Error> {
     let (path, hook) = hook(root)?;
     match hook {
-        Hook::Checks => Ok(()),
+        Hook::Checks => {
+            note(format!("{} checks what is committed", path.display()));
+            Ok(())
+        }
         Hook::Other => {
             note(format!("there is a hook already; add this line to {}: {CHECK}", path.display()));
             Ok(())

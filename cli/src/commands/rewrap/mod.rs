@@ -9,13 +9,14 @@ mod targets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bulla_shared::sealed::SealedValue;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::tally::Tally;
 use self::targets::Targets;
-use crate::error::{Error, note, printable};
+use crate::error::{Error, note, printable, warn};
 use crate::keys::{RecipientArgs, all_identities};
 use crate::sealed_file::SealedFile;
 use crate::target::Target;
@@ -52,7 +53,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let files = walk::manifests(&args.paths)?;
-    let targets = Targets::new(args)?;
+    let targets = Targets::new(args, &files)?;
     let progress = progress(files.len());
     let tally = Tally::default();
     if args.check {
@@ -77,7 +78,11 @@ fn progress(files: usize) -> ProgressBar {
 
 /// A file with sealed values and its targets; what cannot be read is counted.
 fn read(path: &Path, targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Option<(SealedFile, Vec<Arc<Target>>)> {
-    let read = SealedFile::read(path).and_then(|file| file.map(|file| Ok((file, targets.of(path)?))).transpose());
+    let read = SealedFile::read(path);
+    if matches!(read, Ok(None)) && targets.is_named(path) {
+        progress.suspend(|| warn(format!("there is no SealedSecret (bulla.dev) in {}", path.display())));
+    }
+    let read = read.and_then(|file| file.map(|file| Ok((file, targets.of(path)?))).transpose());
     read.unwrap_or_else(|error| {
         tally.fail(progress, &error);
         None
@@ -89,8 +94,19 @@ fn check(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &Progres
         if let Some((file, targets)) = read(path, targets, tally, progress) {
             let mut stale = tally.stale.lock().expect("no code panics while it lists");
             for found in &file.values {
-                let missing = targets.iter().flat_map(|target| target.missing(&found.value).map(|key| (&target.name, key)));
-                let missing: Vec<_> = missing.map(|(name, key)| format!("{} of {name}", key.fingerprint().id())).collect();
+                if !targets.iter().any(|target| target.can_judge(&found.value)) {
+                    let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
+                    let keys = ids(&found.value);
+                    tally.unknown(progress, &file, found, format!("under {keys}, no key of {}", names.join(", ")));
+                    continue;
+                }
+                let missing: Vec<_> =
+                    targets.iter().flat_map(|target| target.missing(&found.value).map(move |key| (target, key))).collect();
+                if missing.iter().any(|(target, key)| !target.can_move(&found.value, key)) {
+                    tally.needs_key.store(true, Ordering::Relaxed);
+                }
+                let missing: Vec<_> =
+                    missing.iter().map(|(target, key)| format!("{} of {}", key.fingerprint().id(), target.name)).collect();
                 if !missing.is_empty() {
                     let keys = ids(&found.value);
                     let (path, label, missing) = (path.display(), found.label(), missing.join(", "));

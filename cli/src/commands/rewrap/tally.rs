@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bulla_shared::age::Recipient;
 use bulla_shared::binding::KeyId;
@@ -24,6 +24,8 @@ pub(super) struct Tally {
     failed_values: AtomicUsize,
     added: Mutex<BTreeSet<KeyId>>,
     pub(super) stale: Mutex<Vec<String>>,
+    /// Something that is stale is moved with a private key only.
+    pub(super) needs_key: AtomicBool,
 }
 
 impl Tally {
@@ -58,6 +60,12 @@ impl Tally {
         self.fail(progress, &Error::new(Kind::Keys, what).cause(cause));
     }
 
+    /// A value that nothing can be said of.
+    pub(super) fn unknown(&self, progress: &ProgressBar, file: &SealedFile, found: &Found, cause: impl std::fmt::Display) {
+        let what = format!("{}: whether {} is stale is not known", file.path.display(), found.label());
+        self.fail(progress, &Error::new(Kind::Keys, what).cause(cause));
+    }
+
     pub(super) fn wrote(&self, progress: &ProgressBar, file: &SealedFile, moved: &[(usize, SealedValue)]) {
         Self::add(&self.current, file.values.len() - moved.len());
         if moved.is_empty() {
@@ -86,6 +94,7 @@ impl Tally {
     pub(super) fn conclude(self, check: bool) -> Result<(), Error> {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let (failed, done) = (count(&self.failed), self.done());
+        let needs_key = self.needs_key.load(Ordering::Relaxed);
         let stale = self.stale.into_inner().expect("no code panics while it lists");
         files::write(None, stale.concat().as_bytes(), Access::Default)?;
         if !check {
@@ -105,8 +114,12 @@ impl Tally {
         }
         if !stale.is_empty() {
             let what = plural(stale.len(), "value is", "values are");
-            return Err(Error::new(Kind::Findings, format!("{what} not under the newest key"))
-                .hint("bulla rewrap with the same paths moves them"));
+            let hint = if needs_key {
+                "bulla rewrap -i KEY with the same paths moves them: a private key that opens them adds recipients, a cluster does not"
+            } else {
+                "bulla rewrap with the same paths moves them"
+            };
+            return Err(Error::new(Kind::Findings, format!("{what} not under the newest key")).hint(hint));
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! Which keys the values of each file should be under: by the command line, `.bulla.yaml`, or the current context.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
 use super::Args;
 use crate::cluster::{CONTEXT, Cluster};
-use crate::config::Config;
+use crate::config::{Config, Configs};
 use crate::error::{Error, Kind, note};
 use crate::target::{Source, Target};
 
@@ -17,23 +17,37 @@ const RECOVERY: &str = "(recovery)";
 
 /// Where the keys of each file come from: the command line, `.bulla.yaml`, or the current context.
 pub(super) struct Targets {
+    /// Paths of the command line.
+    paths: HashSet<PathBuf>,
     fixed: Option<Vec<Arc<Target>>>,
-    config: Option<Config>,
+    /// Names of targets that the command line gives for every file.
+    named: Vec<String>,
+    configs: Configs,
     context: Option<String>,
-    cache: Mutex<BTreeMap<String, Arc<Target>>>,
+    /// By configuration and name.
+    cache: Mutex<BTreeMap<(PathBuf, String), Arc<Target>>>,
 }
 
 impl Targets {
-    pub(super) fn new(args: &Args) -> Result<Self, Error> {
-        let mut targets =
-            Self { fixed: None, config: Config::for_sealing()?, context: args.context.clone(), cache: Mutex::default() };
+    pub(super) fn new(args: &Args, files: &[PathBuf]) -> Result<Self, Error> {
+        let mut targets = Self {
+            paths: args.paths.iter().cloned().collect(),
+            fixed: None,
+            named: args.targets.clone(),
+            configs: Configs::default(),
+            context: args.context.clone(),
+            cache: Mutex::default(),
+        };
         let file = args.recipients.read_file()?;
         if !file.recipients.is_empty() {
             let target = Target::from_file("the recipients given", Source::CommandLine, file, args.context.clone());
             targets.fixed = Some(vec![Arc::new(target)]);
         } else if !args.targets.is_empty() {
-            targets.fixed = Some(targets.named(&args.targets, Source::CommandLine)?);
-        } else if targets.config.is_none() || args.context.is_some() {
+            // What is wrong with a target is known before anything is moved.
+            for file in files {
+                targets.of(file)?;
+            }
+        } else if args.context.is_some() || !targets.are_configured(files)? {
             if !args.identities.is_empty() {
                 return Err(Error::new(
                     Kind::Configuration,
@@ -49,23 +63,40 @@ impl Targets {
         Ok(targets)
     }
 
-    pub(super) fn of(&self, path: &Path) -> Result<Vec<Arc<Target>>, Error> {
-        match (&self.fixed, &self.config) {
-            (Some(fixed), _) => Ok(fixed.clone()),
-            (None, Some(config)) => self.named(&config.rule_for(path)?.targets, Source::Rule),
-            (None, None) => Ok(Vec::new()),
+    /// Whether a configuration is for any of the files: then no value of them is held against the current context.
+    fn are_configured(&self, files: &[PathBuf]) -> Result<bool, Error> {
+        let files = files.iter().map(|file| Some(file.as_path())).chain([None]);
+        for file in files {
+            if self.configs.for_file(file)?.is_some() {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
-    fn named(&self, names: &[String], source: Source) -> Result<Vec<Arc<Target>>, Error> {
-        let config = self
-            .config
-            .as_ref()
-            .ok_or_else(|| Config::missing().hint("targets are named there; name recipients with -r or -R"))?;
+    /// Whether the command line names this very file.
+    pub(super) fn is_named(&self, path: &Path) -> bool {
+        self.paths.contains(path)
+    }
+
+    pub(super) fn of(&self, path: &Path) -> Result<Vec<Arc<Target>>, Error> {
+        if let Some(fixed) = &self.fixed {
+            return Ok(fixed.clone());
+        }
+        let config = self.configs.for_file(Some(path))?;
+        let config = config.ok_or_else(|| Config::missing().hint("targets are named there; name recipients with -r or -R"))?;
+        if self.named.is_empty() {
+            return self.named(&config, &config.rule_for(path)?.targets, Source::Rule);
+        }
+        self.named(&config, &self.named, Source::CommandLine)
+    }
+
+    fn named(&self, config: &Config, names: &[String], source: Source) -> Result<Vec<Arc<Target>>, Error> {
+        let key = |name: &str| (config.path(), name.to_owned());
         let mut cache = self.cache.lock().expect("no code panics while it caches");
         let mut all = Vec::new();
         for name in names {
-            if !cache.contains_key(name) {
+            if !cache.contains_key(&key(name)) {
                 let (file, context) = config.target(name)?;
                 let context = self.context.clone().or(context);
                 let target = if let Some(file) = file {
@@ -74,13 +105,13 @@ impl Targets {
                     let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
                     Target::from_cluster(&cluster, Timestamp::now())?
                 };
-                cache.insert(name.clone(), Arc::new(target));
+                cache.insert(key(name), Arc::new(target));
             }
-            all.push(cache[name].clone());
+            all.push(cache[&key(name)].clone());
         }
         if let Some(file) = config.recovery()? {
             let target = cache
-                .entry(RECOVERY.to_owned())
+                .entry(key(RECOVERY))
                 .or_insert_with(|| Arc::new(Target::from_file("recovery", Source::Recovery, file, None)));
             all.push(target.clone());
         }

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::super::harness::World;
-use super::{check, world};
+use super::super::harness::{Keys, World};
+use super::{CONFIG, check, world};
 
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a: bulla-canary-7f3a\n";
 
@@ -132,6 +132,83 @@ fn a_branch_that_changes_its_own_check() {
     assert_eq!(check(&world, &["--since", "HEAD~1"]), wanted[..1]);
 }
 
+/// A key more, a key less, and what is said of older ones: whoever reviews sees it, whatever the branch says of its own check.
+#[test]
+fn keys_that_come_and_go() {
+    let world = repository();
+    let keys = Keys::get();
+    world.write("prod.recipients", format!("{}\n{}\n", keys.recipient("hybrid"), keys.recipient("other")));
+    world.write(".bulla.yaml", format!("{CONFIG}check: {{severity: {{changed-recipients: off}}}}\n"));
+    git(&world, &["add", "prod.recipients"]);
+    assert_eq!(check(&world, &["--staged"]), [is("changed-recipients", "prod.recipients", 2)]);
+    git(&world, &["commit", "-qam", "second"]);
+    let wanted = [is("changed-rules", ".bulla.yaml", 1), is("changed-recipients", "prod.recipients", 2)];
+    assert_eq!(check(&world, &["--since", "HEAD~1"]), wanted);
+    let old: bulla_shared::age::Recipient = keys.recipient("other").parse().unwrap();
+    let comment = format!("# bulla: key={} state=DecryptOnly since=2026-01-01T00:00:00Z\n", old.fingerprint());
+    world.write("prod.recipients", format!("{}\n{comment}", keys.recipient("hybrid")));
+    git(&world, &["commit", "-qam", "third"]);
+    let outcome = world.bulla(&["check", "--since", "HEAD~1"]).works();
+    assert!(outcome.text().contains(&format!("{} is called DecryptOnly", old.fingerprint())), "{}", outcome.text());
+    world.write("prod.recipients", format!("{}\n", keys.recipient("hybrid")));
+    git(&world, &["commit", "-qam", "fourth"]);
+    let outcome = world.bulla(&["check", "--since", "HEAD~1"]).works();
+    assert!(outcome.text().contains(&format!("{} is named no more", old.fingerprint())), "{}", outcome.text());
+    // A link in the place of the file leads to other keys.
+    world.write("keys.txt", format!("{}\n", keys.recipient("other")));
+    std::fs::remove_file(world.path("prod.recipients")).unwrap();
+    std::os::unix::fs::symlink("keys.txt", world.path("prod.recipients")).unwrap();
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "fifth"]);
+    let changed = is("changed-recipients", "prod.recipients", 1);
+    let found = check(&world, &["--since", "HEAD~1"]);
+    assert_eq!(found.iter().filter(|found| **found == changed).count(), 2, "{found:?}");
+}
+
+/// `--trust-rev` reads rules and keys of the revision, each recipients file for itself.
+#[test]
+fn a_revision_that_is_believed() {
+    let world = repository();
+    let since = |world: &World| check(world, &["--since", "main", "--trust-rev", "main"]);
+    git(&world, &["checkout", "-qb", "branch"]);
+    world.write("repo/prod/web.yaml", world.read("repo/prod/web.yaml") + "# changed\n");
+    git(&world, &["commit", "-qam", "second"]);
+    assert_eq!(since(&world), []);
+    // A key of another target is as strange as any.
+    world.write("prod.recipients", world.read("prod.recipients") + Keys::get().recipient("x25519") + "\n");
+    world.write(".bulla.yaml", format!("{CONFIG}check: {{severity: {{untrusted-recipient: off}}}}\n"));
+    git(&world, &["commit", "-qam", "third"]);
+    let wanted = [
+        is("changed-rules", ".bulla.yaml", 1),
+        is("changed-recipients", "prod.recipients", 2),
+        is("untrusted-recipient", "prod.recipients", 2),
+    ];
+    assert_eq!(since(&world), wanted);
+    // A target that goes takes its file along.
+    git(&world, &["checkout", "-qb", "other", "main"]);
+    git(&world, &["rm", "-q", "staging.recipients"]);
+    git(&world, &["commit", "-qm", "fourth"]);
+    assert_eq!(since(&world), []);
+    world.bulla(&["check", "--trust-rev", "nowhere"]).refused(2);
+    // Others go on meanwhile: the branch has a key that the target had.
+    git(&world, &["checkout", "-q", "main"]);
+    let hybrid: bulla_shared::age::Recipient = Keys::get().recipient("hybrid").parse().unwrap();
+    let comment = format!("# bulla: key={} state=DecryptOnly since=2026-01-01T00:00:00Z\n", hybrid.fingerprint());
+    world.write("prod.recipients", format!("{}\n{comment}", Keys::get().recipient("other")));
+    git(&world, &["commit", "-qam", "rotated"]);
+    git(&world, &["checkout", "-q", "branch~1"]);
+    assert_eq!(since(&world), []);
+    git(&world, &["checkout", "-q", "main"]);
+    git(&world, &["reset", "-q", "--hard", "HEAD~1"]);
+    git(&world, &["checkout", "-q", "other"]);
+    git(&world, &["rm", "-q", ".bulla.yaml"]);
+    git(&world, &["commit", "-qm", "fifth"]);
+    let outcome = world.bulla(&["check", "--trust-rev", "HEAD"]).works();
+    assert!(outcome.stderr.starts_with("warning: HEAD has no .bulla.yaml"), "{}", outcome.stderr);
+    git(&world, &["checkout", "-q", "main"]);
+    world.bulla(&["check", "--trust-rev", "other~1"]).fails(3, "check_trust_rev_without_file");
+}
+
 /// What uses a file need not change with it.
 #[test]
 fn values_and_manifests_of_a_kustomization_that_has_not_changed() {
@@ -163,8 +240,11 @@ fn staged_is_what_the_next_commit_brings() {
     let found = [is("plaintext-secret", "repo/s.yaml", 5)];
     assert_eq!(check(&world, &["--staged"]), found, "as staged, not as it is now");
     assert_eq!(check(&world, &["--staged", "repo/prod"]), []);
+    let outcome = world.bulla(&["check", "--staged"]).partly().exits(1);
+    assert!(outcome.text().contains("seal it before it is committed: bulla seal --in-place repo/s.yaml"), "{}", outcome.text());
     git(&world, &["commit", "-qm", "second"]);
     assert_eq!(check(&world, &["--staged"]), []);
+    assert_eq!(world.bulla(&["check", "--staged"]).works().text(), "", "a hook says nothing of what is right");
 }
 
 #[test]

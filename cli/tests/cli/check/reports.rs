@@ -51,6 +51,20 @@ fn text() {
     faulty().bulla(&["check", "repo"]).partly().fails(1, "check_text");
 }
 
+/// One fact about several values is one finding to people, and several to programs.
+#[test]
+fn values_that_have_the_same_in_common() {
+    let world = world();
+    let due = |item| sealed("hybrid", b"x", strict("prod", "x", item), Some("2020-04-01"));
+    world.write("repo/prod/x.yaml", manifest("x", &[("a", &due("a")), ("b", &due("b")), ("c", &due("c"))]));
+    let outcome = world.bulla(&["check", "repo/prod/x.yaml"]).works();
+    let wanted = "warning[rotation-due]: items a, b, c: due for rotation since 2020-04-01\n --> repo/prod/x.yaml:8:8\n  = make a new \
+        value where it is used, then: bulla set repo/prod/x.yaml ITEM\n";
+    assert!(outcome.text().starts_with(wanted), "{}", outcome.text());
+    let json = world.bulla(&["check", "--format", "json", "repo/prod/x.yaml"]).works();
+    assert_eq!(super::places(&json).len(), 3);
+}
+
 #[test]
 fn json_has_everything() {
     faulty().bulla(&["check", "--format", "json", "repo"]).partly().fails(1, "check_json");

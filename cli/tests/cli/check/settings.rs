@@ -78,6 +78,15 @@ fn a_baseline_is_a_report() {
 }
 
 #[test]
+fn a_baseline_makes_no_findings_of_its_own() {
+    let world = world();
+    world.write("repo/s.yaml", format!("# bulla:allow plaintext-secret\n{SECRET}"));
+    world.bulla(&["check", "--format", "json", "-o", "repo/known.json", "repo"]).partly().exits(1);
+    let outcome = world.bulla(&["check", "--baseline", "repo/known.json", "repo"]).works();
+    assert!(outcome.text().contains("no findings in "), "{}", outcome.text());
+}
+
+#[test]
 fn what_is_wrong_with_them_is_named() {
     let world = world();
     world.bulla(&["check", "--skip", "no-such-rule"]).fails(2, "check_skip_unknown");

@@ -1,5 +1,6 @@
 //! Which keys the values of each file should be under: by the command line, `.bulla.yaml`, or the current context.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -96,18 +97,21 @@ impl Targets {
         let mut cache = self.cache.lock().expect("no code panics while it caches");
         let mut all = Vec::new();
         for name in names {
-            if !cache.contains_key(&key(name)) {
-                let (file, context) = config.target(name)?;
-                let context = self.context.clone().or(context);
-                let target = if let Some(file) = file {
-                    Target::from_file(name, source, file, context)
-                } else {
-                    let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
-                    Target::from_cluster(&cluster, Timestamp::now())?
-                };
-                cache.insert(key(name), Arc::new(target));
-            }
-            all.push(cache[&key(name)].clone());
+            let target = match cache.entry(key(name)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let (file, context) = config.target(name)?;
+                    let context = self.context.clone().or(context);
+                    let target = if let Some(file) = file {
+                        Target::from_file(name, source, file, context)
+                    } else {
+                        let cluster = Cluster::connect(context.as_deref(), CONTEXT)?;
+                        Target::from_cluster(&cluster, Timestamp::now())?
+                    };
+                    new.insert(Arc::new(target))
+                }
+            };
+            all.push(target.clone());
         }
         if let Some(file) = config.recovery()? {
             let target = cache

@@ -23,6 +23,7 @@ pub(crate) fn redact(text: &str, folder: &Path, keys: &Keys) -> String {
     text = tokens(&text, "AGE-SECRET-KEY-1", 58, letter, "<x25519 identity>");
     text = tokens(&text, "age1pq1", 1000, letter, "<new hybrid recipient>");
     text = tokens(&text, "age1", 50, letter, "<new x25519 recipient>");
+    text = tokens(&text, ", ciphertext ", 16, letter, ", ciphertext <digest>");
     text = dates(&text);
     text.replace('\r', "␍").replace('\u{feff}', "<U+FEFF>")
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bulla_shared::resources::rewrap_request::RewrapRequest;
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
@@ -26,6 +27,9 @@ use crate::rewrap::Rewraps;
 
 /// Objects in a page of a list: a page is read whole, ciphertext and all, before it is made into heads.
 const PAGE: u32 = 10;
+
+/// Longest silence in a list that comes as a stream.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// The namespace that a watch is about; none for all.
 pub type Within = Option<String>;
@@ -168,7 +172,17 @@ where
         // The list that has begun, until it is complete.
         let mut present = None;
         let failed = loop {
-            match events.next().await.expect("a watcher never ends") {
+            let next = events.next();
+            let event = if streams && present.is_some() {
+                // Now and then an API server does not say that the stream of an empty list is complete.
+                match tokio::time::timeout(QUIET, next).await {
+                    Ok(event) => event,
+                    Err(_) => break ApiError::Transport,
+                }
+            } else {
+                next.await
+            };
+            match event.expect("a watcher never ends") {
                 // The stream of another one has ended before its time.
                 Ok(watcher::Event::Init) if present.is_some() => break ApiError::Transport,
                 Ok(watcher::Event::Init) => present = Some(HashSet::new()),

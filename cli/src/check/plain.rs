@@ -59,9 +59,10 @@ pub fn check_replaced(sheet: &mut Sheet<'_>, document: &Document<'_>, covered: &
 fn walk(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, implied: bool, way: Way, covered: &mut Vec<Range<usize>>) {
     match node.kind() {
         Kind::Mapping(entries) => {
-            let is = |wanted: &str| named(node, "kind").any(|kind| is_kind(sheet.text(), kind, wanted, way));
+            let kinds: Vec<&Node> = named(node, "kind").collect();
+            let is = |wanted: &str| kinds.iter().any(|kind| is_kind(sheet.text(), kind, wanted, way));
             // Of a SealedSecret the API server drops such fields; in Git they are all the same.
-            let is_secret = is("Secret") || is("SealedSecret") || implied && node.get("kind").is_none();
+            let is_secret = is("Secret") || is("SealedSecret") || implied && kinds.is_empty();
             let is_list = is("SecretList");
             if is_secret {
                 sheet.object = Some(node.outer_start());

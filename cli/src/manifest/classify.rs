@@ -154,12 +154,13 @@ pub fn find_sealed<'d>(document: &'d Document<'_>) -> Vec<&'d Node> {
 /// and behind aliases.
 #[must_use]
 pub fn find_foreign_sealed<'d>(document: &'d Document<'_>) -> Vec<&'d Node> {
+    let (reader, mut found) = (Reader::new(document), Vec::new());
+    let Some(root) = document.root().filter(|root| reader.head(root).is_ok_and(|head| !head.items.is_empty())) else {
+        return found;
+    };
+    // What refers to itself too often is refused where Secrets are looked for.
+    let _ = reader.collect_sealed(root, false, 0, &mut found);
     let known: HashSet<*const Node> = find_sealed(document).into_iter().map(std::ptr::from_ref).collect();
-    let mut found = Vec::new();
-    if let Some(root) = document.root() {
-        // What refers to itself too often is refused where Secrets are looked for.
-        let _ = Reader::new(document).collect_sealed(root, false, 0, &mut found);
-    }
     found.retain(|node| !known.contains(&std::ptr::from_ref(*node)));
     found
 }

@@ -155,8 +155,19 @@ impl Config {
         Self::search(within_repository(folder), Self::of)
     }
 
+    /// As [`Config::find`], from texts that stand elsewhere than in files: `read` has that of a path, or why it cannot be used.
+    pub fn find_in(
+        folder: &Path,
+        read: impl Fn(&Path) -> Result<Option<Result<String, String>>, Error>,
+    ) -> Result<Option<Self>, Error> {
+        Self::search(within_repository(folder), |folder| {
+            let path = folder.join(FILE);
+            read(&path)?.map(|text| Self::parse(&path, folder, text)).transpose()
+        })
+    }
+
     /// The nearest that has targets, with what the nearest of all says about checking; `of` reads that of a folder.
-    pub fn search<'p>(
+    fn search<'p>(
         folders: impl Iterator<Item = &'p Path>,
         of: impl Fn(&Path) -> Result<Option<Self>, Error>,
     ) -> Result<Option<Self>, Error> {
@@ -203,7 +214,7 @@ impl Config {
     }
 
     /// Reads the text of a file, if it could be had, as if it were the `.bulla.yaml` of `folder`.
-    pub fn parse(path: &Path, folder: &Path, text: Result<String, String>) -> Result<Self, Error> {
+    fn parse(path: &Path, folder: &Path, text: Result<String, String>) -> Result<Self, Error> {
         let failed = |cause: &dyn std::fmt::Display, hint: &str| {
             Error::new(Kind::Configuration, format!("cannot use {}", path.display())).cause(cause).hint(hint)
         };
@@ -410,7 +421,7 @@ fn working_directory() -> Result<PathBuf, Error> {
 }
 
 /// A folder and those above it, up to the root of its repository if it is in one.
-pub fn within_repository(folder: &Path) -> impl Iterator<Item = &Path> {
+fn within_repository(folder: &Path) -> impl Iterator<Item = &Path> {
     let root = repository(folder);
     folder.ancestors().take_while(move |above| root.is_none_or(|root| above.starts_with(root)))
 }

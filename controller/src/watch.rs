@@ -56,10 +56,7 @@ pub async fn sealed_secrets(client: Client, within: Within, reconciler: Arc<Reco
             reconciler.saw_list(&within);
             listed.notify_one();
         }
-        Seen::Failed(error) => {
-            reconciler.metrics.api_error(error);
-            refused(error, &within, &listed);
-        }
+        Seen::Failed(error) => failed(error, &reconciler, &within, &listed),
     })
     .await;
 }
@@ -79,10 +76,7 @@ pub async fn secrets(client: Client, within: Within, reconciler: Arc<Reconciler>
             }
             listed.notify_one();
         }
-        Seen::Failed(error) => {
-            reconciler.metrics.api_error(error);
-            refused(error, &within, &listed);
-        }
+        Seen::Failed(error) => failed(error, &reconciler, &within, &listed),
     })
     .await;
 }
@@ -143,7 +137,8 @@ fn missing<'a>(known: impl Iterator<Item = &'a Key>, present: &HashSet<Key>, wit
 
 /// One namespace of several that is gone, or no longer ours, does not stop the others. What it has is then not known to be missing: before
 /// anything is opened or written the Secret is read, and [`Reconciler::sees_all`] keeps the usage of keys from falling.
-fn refused(error: ApiError, within: &Within, listed: &Notify) {
+fn failed(error: ApiError, reconciler: &Reconciler, within: &Within, listed: &Notify) {
+    reconciler.metrics.api_error(error);
     if error == ApiError::Forbidden && within.is_some() {
         listed.notify_one();
     }

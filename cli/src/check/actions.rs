@@ -179,7 +179,7 @@ pub fn literals(inner: &str) -> Vec<&str> {
         let rest = &inner[at..];
         at += match c {
             '"' | '`' | '\'' => {
-                let end = quoted(rest);
+                let end = closing_quote(rest, |quote| quote != b'`').unwrap_or(rest.len());
                 command.literals.push(&rest[1..end]);
                 (end + 1).min(rest.len())
             }
@@ -218,16 +218,16 @@ pub fn literals(inner: &str) -> Vec<&str> {
     found
 }
 
-/// Where the string that `text` begins with has its closing quote.
-fn quoted(text: &str) -> usize {
+/// Where the string that `text` begins with has its closing quote; `escapes`: whether a backslash keeps this kind of quote from closing.
+pub(super) fn closing_quote(text: &str, escapes: impl Fn(u8) -> bool) -> Option<usize> {
     let quote = text.as_bytes()[0];
-    let mut escaped = false;
+    let (escapes, mut escaped) = (escapes(quote), false);
     let end = text.bytes().skip(1).position(|byte| {
         let ends = byte == quote && !escaped;
-        escaped = quote != b'`' && byte == b'\\' && !escaped;
+        escaped = escapes && byte == b'\\' && !escaped;
         ends
     });
-    end.map_or(text.len(), |end| end + 1)
+    end.map(|end| end + 1)
 }
 
 /// Length of the longest run of letters and digits.

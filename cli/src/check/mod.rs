@@ -129,16 +129,16 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     let trust = request.trust_rev.as_deref().map(Trust::new).transpose()?;
     let outside = from_outside(request, &names, trust.as_ref())?;
     let (is_from_outside, trust) = (outside.is_some(), trust.filter(|_| outside.is_some()));
-    let config = if is_from_outside { outside } else { configuration(request, &names)? };
-    let now = Timestamp::now();
     let index = request.staged.then(Git::here).transpose()?;
+    let config = if is_from_outside { outside } else { configuration(index.as_ref(), request, &names)? };
+    let now = Timestamp::now();
     let committed = |path: &Path| recipients(index.as_ref(), &names, path);
     let (keys, of_keys) = Keys::read(config.as_ref(), &request.trust, trust.as_ref(), |path| names.of(path), committed)?;
     let yardstick = Yardstick { config, keys, now, today: now.to_zoned(TimeZone::UTC).date() };
     let from_git = request.staged || request.since.is_some();
     let mut of_change = Vec::new();
     let mut looked = if from_git {
-        look_at_git(request, &names, &yardstick, &mut of_change)?
+        look_at_git(index, request, &names, &yardstick, &mut of_change)?
     } else {
         look_at_files(request, &names, &yardstick)?
     };
@@ -174,17 +174,12 @@ fn from_outside(request: &Request, names: &Names, trust: Option<&Trust<'_>>) -> 
 }
 
 /// The configuration as it is staged, or as it is.
-fn configuration(request: &Request, names: &Names) -> Result<Option<Config>, Error> {
+fn configuration(index: Option<&Git>, request: &Request, names: &Names) -> Result<Option<Config>, Error> {
     let folder = names.common(&request.paths);
-    if !request.staged {
-        return Config::seen_from_here(&folder);
-    }
-    let git = Git::here()?;
-    Config::search(config::within_repository(&folder), |folder| {
-        let path = folder.join(config::FILE);
-        let text =
-            git.staged_file(&path)?.map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned()));
-        text.map(|text| Config::parse(&path, folder, text)).transpose()
+    let Some(index) = index else { return Config::seen_from_here(&folder) };
+    Config::find_in(&folder, |path| {
+        let bytes = index.staged_file(path)?;
+        Ok(bytes.map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned())))
     })
 }
 
@@ -294,13 +289,15 @@ fn baseline_path(request: &Request, names: &Names) -> Option<PathBuf> {
     request.baseline.as_ref().and_then(|path| names.of(path).path)
 }
 
+/// `index`: the repository, if it has been opened.
 fn look_at_git(
+    index: Option<Git>,
     request: &Request,
     names: &Names,
     yardstick: &Yardstick,
     of_change: &mut Vec<Finding>,
 ) -> Result<Vec<Looked>, Error> {
-    let git = Git::here()?;
+    let git = index.map_or_else(Git::here, Ok)?;
     let wanted: Vec<PathBuf> = request.paths.iter().filter_map(|path| names.of(path).path).collect();
     let mut versions = match &request.since {
         Some(revision) => git.since(revision)?,
@@ -376,17 +373,17 @@ fn look(
 }
 
 /// Finds what a branch changes about its own check: the configuration, and comments that allow something.
-fn compare(git: &Git, before: &Tree, tree: &Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
-    let by_path = |tree: &'_ Tree| -> HashMap<PathBuf, Version> {
-        tree.files.iter().map(|version| (version.path.clone(), version.clone())).collect()
+fn compare<'t>(git: &Git, before: &'t Tree, tree: &'t Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
+    let by_path = |tree: &'t Tree| -> HashMap<&'t Path, &'t Version> {
+        tree.files.iter().map(|version| (version.path.as_path(), version)).collect()
     };
     let (earlier, present) = (by_path(before), by_path(tree));
     for file in looked.iter_mut().filter(|file| file.has_comments) {
         let Some(path) = &file.name.path else { continue };
         // What the present version says too is reported there.
-        let later = present.get(path).filter(|_| file.name.commit.is_some());
+        let later = present.get(path.as_path()).filter(|_| file.name.commit.is_some());
         let mut known = Zeroizing::new(Vec::new());
-        for version in earlier.get(path).into_iter().chain(later) {
+        for version in earlier.get(path.as_path()).into_iter().chain(later) {
             if let Content::Whole(bytes) = git.read(version)? {
                 known.extend_from_slice(&bytes);
                 known.push(b'\n');

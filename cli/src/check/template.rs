@@ -166,7 +166,9 @@ fn in_braces(text: &str) -> (Vec<Entry>, usize) {
             b'{' if rest.starts_with("{{") => rest.find("}}").map_or(rest.len(), |end| end + 2),
             b'}' | b']' if depth == 0 => return (entries, at + 1),
             b'#' if bytes[at - 1].is_ascii_whitespace() => rest.find('\n').unwrap_or(rest.len()),
-            b'"' | b'\'' if matches!(before, b'{' | b'[' | b',' | b':') => quoted(rest),
+            b'"' | b'\'' if matches!(before, b'{' | b'[' | b',' | b':') => {
+                actions::closing_quote(rest, |quote| quote == b'"').map_or(rest.len(), |end| end + 1)
+            }
             _ => rest.chars().next().map_or(1, char::len_utf8),
         };
         match byte {
@@ -186,18 +188,6 @@ fn in_braces(text: &str) -> (Vec<Entry>, usize) {
         entries.push((trimmed(text, start..colon), trimmed(text, colon + 1..text.len())));
     }
     (entries, text.len())
-}
-
-/// The length of the quoted text that `text` begins with.
-fn quoted(text: &str) -> usize {
-    let quote = text.as_bytes()[0];
-    let mut escaped = false;
-    let end = text.bytes().skip(1).position(|byte| {
-        let ends = byte == quote && !escaped;
-        escaped = quote == b'"' && byte == b'\\' && !escaped;
-        ends
-    });
-    end.map_or(text.len(), |end| end + 2)
 }
 
 fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {

@@ -10,7 +10,7 @@ use super::finding::{Finding, Sheet, Show};
 use super::git::{Content, Git, Tree, Version};
 use super::inputs::Names;
 use super::rule::CHANGED_RECIPIENTS;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::error::{Error, Kind};
 
 /// Ending of recipients files, by which one is known that no configuration names.
@@ -39,11 +39,7 @@ impl<'r> Trust<'r> {
 
     /// The configuration that it has for files of a folder.
     pub fn configuration(&self, folder: &Path) -> Result<Option<Config>, Error> {
-        Config::search(config::within_repository(folder), |folder| {
-            let path = folder.join(config::FILE);
-            let text = at(&self.tree, &path).map(|version| self.text(version)).transpose()?;
-            text.map(|text| Config::parse(&path, folder, text)).transpose()
-        })
+        Config::find_in(folder, |path| at(&self.tree, path).map(|version| self.text(version)).transpose())
     }
 
     /// A recipients file as it has it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use bulla_control_plane::{ControlPlane, Options};
 use bulla_keys::select::newest_active;
@@ -82,6 +83,11 @@ impl Cluster {
             newest_active(&keys, Algorithm::Hybrid, Timestamp::now()).map(|key| key.recipient)
         })
         .await
+    }
+
+    /// Waits until a key that is made now is newer than all others: of two of one second either may count as the newest.
+    pub async fn next_second(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
     /// All `SealingKey`s.

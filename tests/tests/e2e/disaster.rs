@@ -65,6 +65,7 @@ async fn back_up_rebuild_restore() {
         let run = |args: &[&str]| bulla_works(kubeconfig, folder.path(), args);
         let fails = |args: &[&str], code| bulla_fails(kubeconfig, folder.path(), args, code);
         let old = cluster.recipient().await;
+        cluster.next_second().await;
         let (new, _) = run(&["keys", "rotate"]);
         cluster.namespace("shop").await;
         let tree = tree(&old, &new.trim().parse().unwrap());

@@ -48,8 +48,7 @@ async fn a_developer_of_one_namespace() {
         cluster.namespace(namespace).await;
     }
     let folder = tempfile::tempdir().unwrap();
-    // Of two keys of one second either may count as the newest.
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    cluster.next_second().await;
     bulla_works(cluster.plane.admin_kubeconfig(), folder.path(), &["keys", "rotate"]);
     let new = cluster.recipient().await;
     let (client, kubeconfig) = developer(&cluster, "mine").await;

@@ -145,6 +145,7 @@ async fn a_key_that_somebody_brings() {
         reason == "KeyMalformed" && message.contains("does not hold exactly one age identity") && !message.contains("NONSENSE")
     );
 
+    cluster.next_second().await;
     // A good one opens at once, and nobody seals to it until a SealingKey names it.
     secrets.create(&PostParams::default(), &labelled("brought", &identity.to_text())).await.unwrap();
     cluster.wait("byo", "db", "Ready").await;

@@ -169,7 +169,7 @@ where
         let failed = loop {
             let next = events.next();
             let event = if streams && present.is_some() {
-                // Now and then an API server does not say that the stream of an empty list is complete.
+                // One whose cache does not learn from etcd how new it is never says that a list is complete.
                 match tokio::time::timeout(QUIET, next).await {
                     Ok(event) => event,
                     Err(_) => break ApiError::Transport,
@@ -229,7 +229,10 @@ fn category(error: &watcher::Error) -> ApiError {
 mod tests {
     use std::sync::Mutex;
 
+    use futures_util::stream;
     use http::{Request, Response};
+    use http_body_util::{BodyExt as _, StreamBody};
+    use hyper::body::{Bytes, Frame};
     use k8s_openapi::api::core::v1::Secret;
     use kube::client::Body;
     use tower::BoxError;
@@ -241,22 +244,28 @@ mod tests {
 
     /// Which lists are asked for, by an API server that answers a streamed one in this way and knows one Secret, until a list is complete.
     async fn lists(code: u16, stream: String) -> Vec<&'static str> {
+        lists_of(code, stream, true).await
+    }
+
+    async fn lists_of(code: u16, stream: String, ends: bool) -> Vec<&'static str> {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let server = tower::service_fn({
             let asked = asked.clone();
             move |request: Request<Body>| {
                 let query = request.uri().query().unwrap_or_default().to_owned();
-                let (code, text) = if query.contains("sendInitialEvents") {
+                let (code, text, ends) = if query.contains("sendInitialEvents") {
                     asked.lock().unwrap().push("stream");
-                    (code, stream.clone())
+                    (code, stream.clone(), ends)
                 } else if query.contains("watch=") {
-                    (200, String::new())
+                    (200, String::new(), true)
                 } else {
                     asked.lock().unwrap().push("pages");
                     let list = r#"{"kind":"SecretList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":["#;
-                    (200, format!("{list}{ONE}]}}"))
+                    (200, format!("{list}{ONE}]}}"), true)
                 };
-                async move { Ok::<_, BoxError>(Response::builder().status(code).body(Body::from(text.into_bytes())).unwrap()) }
+                let text = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from(text)))]);
+                let body = if ends { text.boxed() } else { text.chain(stream::pending()).boxed() };
+                async move { Ok::<_, BoxError>(Response::builder().status(code).body(StreamBody::new(body).boxed_unsync()).unwrap()) }
             }
         });
         let secrets: Api<Slim<Secret>> = Api::all(Client::new(server, "default"));
@@ -290,5 +299,6 @@ mod tests {
             let asked = lists(code, stream).await;
             assert_eq!((asked.len(), asked.last()), (streams + 1, Some(&"pages")), "{what}: {asked:?}");
         }
+        assert_eq!(lists_of(200, added, false).await, ["stream", "pages"], "no end");
     }
 }

@@ -104,3 +104,18 @@ impl Controller {
         self.process.ended().is_none()
     }
 }
+
+/// Last lines of a log that a failed test shows.
+const SHOWN: usize = 60;
+
+impl Drop for Controller {
+    /// The folder with the log is gone once the test has failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.process.log()).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- bulla-controller {}:", self.process.id());
+            eprintln!("{}", lines[lines.len().saturating_sub(SHOWN)..].join("\n"));
+        }
+    }
+}

@@ -1,8 +1,6 @@
 //! A kubeconfig for one identity at one API server, and the client made of it.
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine;
@@ -84,17 +82,18 @@ pub(crate) fn client(config: Config) -> Result<Client, ClientError> {
     Client::try_from(config).map_err(|error| ClientError::Client(Box::new(error)))
 }
 
-/// Writes a file that only its owner may read, also where there was one with other rights.
+/// Writes a file that only its owner may read, also where there was one with other rights. It is whole at all times: a process that was started
+/// with it may be reading.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -54,7 +54,10 @@ pub fn patient<K: Send>(
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     let start = (Box::pin(events), watch_backoff(), Duration::ZERO);
     futures_util::stream::unfold(start, |(mut events, mut backoff, pause)| async move {
-        tokio::time::sleep(pause).await;
+        // NOTE: a sleep of zero takes a millisecond, and there are thousands of events.
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         let event = Pin::new(&mut events).next().await?;
         let mut pause = Duration::ZERO;
         match &event {

@@ -14,6 +14,7 @@ use http::{Method, Request, Response, StatusCode};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
 use tracing::debug;
@@ -36,6 +37,10 @@ pub struct Clients {
     pub start: Client,
     /// For the Lease, with no gate.
     pub lease: Client,
+    /// Where all of them go, for the log.
+    pub address: String,
+    /// Rung when `work` is refused something (403).
+    pub refused: Arc<Notify>,
 }
 
 /// The clients that `options` lead to.
@@ -53,13 +58,17 @@ pub async fn clients(options: &Options, leadership: Arc<Leadership>) -> Result<C
     // A list whose second half never comes. Longer than a watch is silent: kube gives one up before.
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
-    let pause = Arc::default();
+    let (pause, refused) = (Arc::default(), Arc::default());
+    let address = config.cluster_url.to_string();
     let behind =
         |gate: &Gate| Ok::<_, Box<dyn Error + Send + Sync>>(ClientBuilder::try_from(config.clone())?.with_layer(gate).build());
     Ok(Clients {
-        work: behind(&Gate { leadership: Some(leadership), pause: Arc::clone(&pause) })?,
-        start: behind(&Gate { leadership: None, pause })?,
+        work: behind(&Gate { leadership: Some(leadership), pause: Arc::clone(&pause), refused: Arc::clone(&refused) })?,
+        // NOTE: its refusals are answers to what it asks about the installation.
+        start: behind(&Gate { leadership: None, pause, refused: Arc::default() })?,
         lease: Client::try_from(config)?,
+        address,
+        refused,
     })
 }
 
@@ -70,6 +79,8 @@ struct Gate {
     leadership: Option<Arc<Leadership>>,
     /// Nothing is sent before.
     pause: Arc<Mutex<Option<Instant>>>,
+    /// Rung when something is forbidden.
+    refused: Arc<Notify>,
 }
 
 impl<S> Layer<S> for Gate {
@@ -113,14 +124,22 @@ where
         if needed.is_some() && deadline.is_none() {
             return Box::pin(async { Err("this replica does not hold the lease".into()) });
         }
-        let gate = self.gate.clone();
-        let answer = self.service.call(request);
+        let (gate, leadership) = (self.gate.clone(), needed.cloned());
+        let mut answer = Box::pin(self.service.call(request));
         // Nobody else gives up a list, or a watch that does not begin; and a write that still waits for a connection when the lease ends
         // must not leave any more.
         let patience = Instant::now() + PATIENCE;
-        let end = deadline.map_or(patience, |deadline| deadline.min(patience));
-        let answer = tokio::time::timeout_at(end, answer);
-        Box::pin(async move { answer.await.map_err(|_| "no answer in time")?.inspect(|response| gate.heed(response)) })
+        Box::pin(async move {
+            let mut end = deadline.map_or(patience, |deadline| deadline.min(patience));
+            loop {
+                if let Ok(answer) = tokio::time::timeout_at(end, &mut answer).await {
+                    return answer.inspect(|response| gate.heed(response));
+                }
+                // Renewed meanwhile?
+                let deadline = leadership.as_ref().and_then(|leadership| leadership.deadline());
+                end = deadline.filter(|_| end < patience).ok_or("no answer in time")?.min(patience);
+            }
+        })
     }
 }
 
@@ -131,6 +150,9 @@ impl Gate {
     }
 
     fn heed<B>(&self, response: &Response<B>) {
+        if response.status() == StatusCode::FORBIDDEN {
+            self.refused.notify_one();
+        }
         if ![StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&response.status()) {
             return;
         }
@@ -157,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_kept_and_never_shortened() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(answer(200, None)) }));
         let mut ready = async || {
             let start = Instant::now();
@@ -177,7 +199,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_given_up() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
         let silent = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<()>, BoxError>>());
         let start = Instant::now();
         let answer = gate.layer(silent).call(Request::get("/").body(Body::empty()).unwrap()).await;
@@ -187,7 +209,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_write_without_the_lease() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
         let sent = Arc::new(Mutex::new(Vec::new()));
         let peer = {
             let sent = sent.clone();
@@ -205,8 +227,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_write_goes_on_while_the_lease_is_renewed() {
+        let leadership: Arc<Leadership> = Arc::default();
+        let gate = Gate { leadership: Some(leadership.clone()), pause: Arc::default(), refused: Arc::default() };
+        leadership.extend(Instant::now(), Duration::from_secs(3));
+        let renewing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                leadership.extend(Instant::now(), Duration::from_secs(3));
+            }
+        });
+        for (takes, waited) in [(20, 20), (60, 30)] {
+            let mut gated = gate.layer(tower::service_fn(move |_: Request<Body>| async move {
+                tokio::time::sleep(Duration::from_secs(takes)).await;
+                Ok::<_, BoxError>(answer(200, None))
+            }));
+            let start = Instant::now();
+            let request = Request::builder().method("PUT").uri("/").body(Body::empty()).unwrap();
+            assert_eq!(gated.call(request).await.is_ok(), takes == waited);
+            assert_eq!(start.elapsed(), Duration::from_secs(waited));
+        }
+        renewing.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_write_that_waits_is_given_up_with_the_lease() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default() };
+        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
         gate.leadership.as_ref().unwrap().extend(Instant::now(), Duration::from_secs(15));
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async {
             tokio::time::sleep(Duration::from_secs(20)).await;

@@ -88,7 +88,8 @@ impl Endpoint {
         let crowded = if of(peer) >= CONNECTIONS.1 {
             Some(peer)
         } else if connections.len() >= CONNECTIONS.0 {
-            connections.iter().map(|(peer, _)| *peer).max_by_key(|peer| of(*peer))
+            // Of equals the one that has been there longest.
+            connections.iter().rev().map(|(peer, _)| *peer).max_by_key(|peer| of(*peer))
         } else {
             None
         };
@@ -220,10 +221,13 @@ mod tests {
         // As a probe of the node that such a pod shares its address with.
         assert!(asks(connect(2, address).await, ASK).await.starts_with("HTTP/1.1 200"));
         assert_eq!(asks(held.remove(0), ASK).await, "", "the oldest one has ended");
+        held.clear();
         for peer in 10..10 + u8::try_from(CONNECTIONS.0).unwrap() {
             held.push(connect(peer, address).await);
         }
         assert!(asks(connect(3, address).await, ASK).await.starts_with("HTTP/1.1 200"));
+        assert!(asks(held.pop().unwrap(), ASK).await.starts_with("HTTP/1.1 200"), "not the newest has ended");
+        assert_eq!(asks(held.remove(0), ASK).await, "", "but the oldest");
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 
-use crate::status::{KEY_COMPROMISED, ROTATION_DUE};
+use crate::status::{KEY_COMPROMISED, NOT_CONSENTED, ROTATION_DUE};
 
 /// Namespace and name: of a `SealedSecret` and of its Secret alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,6 +179,8 @@ pub struct Remembered {
     pub state: State,
     /// Whether `Ready` is true, which it is of some that are suspended too.
     pub is_ready: bool,
+    /// Whether a merge wrote only some of the items.
+    pub is_partial: bool,
     /// What was written last.
     pub applied: Option<Applied>,
     /// What the status has of [`crate::status::flags`].
@@ -256,6 +258,7 @@ impl From<&SealedHead> for Remembered {
             observed_generation: status.observed_generation,
             state,
             is_ready: is_true("Ready"),
+            is_partial: find("Ready").is_some_and(|condition| condition.reason == NOT_CONSENTED),
             applied: status.applied.clone(),
             flags: [KEY_COMPROMISED, ROTATION_DUE].map(|type_| find(type_).map(|condition| condition.message.clone())),
             items: status.items.iter().map(RememberedItem::from).collect(),
@@ -268,6 +271,12 @@ impl Remembered {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.is_ready && self.generation == self.observed_generation
+    }
+
+    /// Whether the Secret was written for this very generation, if only with the items that its owner lends.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        (self.is_ready || self.is_partial) && self.generation == self.observed_generation
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the installation lacks: definitions, rights, the admission policy. The log names it, with the command that installs it.
 //!
-//! Nothing waits for this: what is refused for want of something is tried again by itself. Only what everybody may do is asked: discovery
+//! It is asked about at the start, and again when the API server forbids something. Nothing waits for this: what is refused for want of something is tried again by itself. Only what everybody may do is asked: discovery
 //! knows the definitions, a `SelfSubjectAccessReview` each right. Policies the controller may not read; it sends a write that the policy has
 //! to refuse, as a dry run, so that nothing is stored if nothing refuses it. The guards (`guards.yaml`) and the priority of requests it
 //! cannot see at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bulla_shared::resources::{API_VERSION, GROUP};
@@ -12,6 +13,8 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::api::{ApiError, in_time};
@@ -21,6 +24,9 @@ use crate::watch::Within;
 
 /// How often it is asked again while something is missing.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
+
+/// How often at most when things are forbidden although nothing is missing; a minute at first.
+const SELDOM: Duration = Duration::from_hours(1);
 
 const DEFINITIONS: [&str; 3] = ["sealedsecrets", "sealingkeys", "rewraprequests"];
 
@@ -88,19 +94,37 @@ impl Installation {
         Self { client, namespace: namespace.to_owned(), served }
     }
 
-    /// Asks until nothing is missing. What is missing is named when it is first seen.
-    pub async fn complete(self) {
+    /// Sees to it for ever; `refused` is rung when something is forbidden.
+    pub async fn watch(self, refused: Arc<Notify>) {
+        // A quota or a policy forbids things too, maybe for ever.
+        let mut backoff = Backoff::new(AGAIN.1, SELDOM);
+        loop {
+            if self.complete().await {
+                backoff.reset();
+            }
+            let again = Instant::now() + backoff.pause();
+            refused.notified().await;
+            tokio::time::sleep_until(again).await;
+        }
+    }
+
+    /// Asks until nothing is missing; whether something was. What is missing is named once it is seen a second time: an installation comes piece by piece, and a
+    /// policy holds a moment after it is there.
+    async fn complete(&self) -> bool {
         let folder = if self.serves_all() { "controller/deploy" } else { "controller/deploy/namespaced" };
-        let mut told = Vec::new();
+        let (mut seen, mut told) = (Vec::new(), Vec::new());
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
         loop {
             match self.missing().await {
                 Ok(missing) if missing.is_empty() => break,
                 Ok(missing) => {
-                    for what in missing.iter().filter(|what| !told.contains(*what)) {
-                        error!("{what}; this installs it: kubectl apply --server-side -k {folder} (with Helm: helm upgrade)");
+                    for what in &missing {
+                        if seen.contains(what) && !told.contains(what) {
+                            error!("{what}; this installs it: kubectl apply --server-side -k {folder} (with Helm: helm upgrade)");
+                            told.push(what.clone());
+                        }
                     }
-                    told = missing;
+                    seen = missing;
                 }
                 Err(error) => warn!(%error, "whether the installation is complete cannot be asked, will be tried again"),
             }
@@ -109,6 +133,7 @@ impl Installation {
         if !told.is_empty() {
             info!("the installation is complete now");
         }
+        !told.is_empty()
     }
 
     fn serves_all(&self) -> bool {

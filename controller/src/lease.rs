@@ -92,13 +92,21 @@ impl Election {
     /// # RBAC: in the own namespace `leases: get, create, update`
     pub async fn acquire(&self) -> Lease {
         let mut standby = Standby::default();
+        let mut failed = None;
         loop {
-            match self.try_acquire(&mut standby).await {
+            let error = match self.try_acquire(&mut standby).await {
                 Ok(Some(held)) => return held,
-                Ok(None) => {}
-                Err(ApiError::Conflict) => info!("another replica was faster"),
-                Err(error) => warn!(%error, "the lease cannot be read or written, will be tried again"),
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
+            // Once, and not with every try.
+            if let Some(error) = error.filter(|_| error != failed) {
+                match error {
+                    ApiError::Conflict => info!("another replica was faster"),
+                    error => warn!(%error, "the lease cannot be read or written, will be tried again"),
+                }
             }
+            failed = error;
             tokio::time::sleep(self.pause()).await;
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bulla_keys::rotation::Policy;
 use bulla_shared::convert::is_minting;
 use bulla_shared::names::Namespace;
+use bulla_shared::names::{label_value, metadata_key};
 use bulla_shared::opening::AllowedTypes;
 use bulla_shared::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -230,24 +231,19 @@ fn secret_type(text: &str) -> Result<String, String> {
 
 /// A label as the API server takes it: what it refuses later would stall every object.
 fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = annotation(text)?;
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let ends = |text: &str| text.bytes().next().into_iter().chain(text.bytes().last()).all(|byte| byte.is_ascii_alphanumeric());
-    if value.len() > 63 || !is_plain(&value) || !ends(&value) {
-        return Err(
-            "a value of a label has at most 63 letters, digits, - _ and ., and begins and ends with a letter or digit".to_owned()
-        );
-    }
+    let (key, value) = pair(text)?;
+    metadata_key(&key).and(label_value(&value)).map_err(|error| error.to_string())?;
     Ok((key, value))
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let name = key.rsplit('/').next().unwrap_or_default();
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
-    if name.is_empty() || name.len() > 63 || key.len() > 317 || !is_plain(key) || key.matches('/').count() > 1 {
-        return Err("the key is no key of a label or annotation, such as team or example.com/team".to_owned());
-    }
+    let (key, value) = pair(text)?;
+    metadata_key(&key.to_ascii_lowercase()).map_err(|error| error.to_string())?;
+    Ok((key, value))
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as example.com/team=shop")?;
     if key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key) {
         return Err("this key is reserved".to_owned());
     }

@@ -129,11 +129,17 @@ pub fn write(sealed: &SealedSecret, secret: Option<&SecretHead>, controller_name
         CreationPolicy::Owner | CreationPolicy::Orphan => label == Some(OWNED) || label == Some(ADOPT),
     };
     let owner = secret.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    // There is one object of a name at a time: what owned the Secret under this one's name is gone. The garbage collector may not have seen that
+    // (it may have been away) and then never takes the Secret.
+    let is_leftover = |owner: &OwnerReference| {
+        (owner.api_version.as_str(), owner.kind.as_str()) == (API_VERSION, "SealedSecret")
+            && Some(&owner.name) == sealed.metadata.name.as_ref()
+            && Some(&owner.uid) != sealed_uid
+    };
+    let leftover = owner.is_some_and(is_leftover);
     // Whoever owns a Secret may also be a controller: a merge leaves everything of it but the items alone.
-    let ours = policy == CreationPolicy::Merge || owner.is_none_or(|owner| Some(&owner.uid) == sealed_uid);
-    // An earlier object of the same name leaves a Secret that the garbage collector is about to take.
-    let leftover = owner.is_some_and(|owner| owner.kind == "SealedSecret" && owner.api_version == API_VERSION && !ours);
-    if consents && (leftover || (ours && secret.deletion_timestamp.is_some())) {
+    let ours = policy == CreationPolicy::Merge || leftover || owner.is_none_or(|owner| Some(&owner.uid) == sealed_uid);
+    if consents && ours && (secret.deletion_timestamp.is_some() || (leftover && is_immutable(secret))) {
         return Write::Stop(Stop::BeingDeleted);
     }
     if !consents || !ours {
@@ -293,7 +299,14 @@ mod tests {
         assert_eq!(write(&sealed(), None, "prod"), Write::Stop(Stop::ControllerNamespace));
         assert!(matches!(decide(&owner("u1", "SealedSecret")), Write::Replace(_)));
         assert!(matches!(decide(&json!({})), Write::Replace(_)), "orphaned by --cascade=orphan");
-        assert_eq!(decide(&owner("u0", "SealedSecret")), Write::Stop(Stop::BeingDeleted));
+        let leftover = owner("u0", "SealedSecret");
+        assert!(matches!(decide(&leftover), Write::Replace(_)), "of an earlier object of this name");
+        let mut immutable = leftover.clone();
+        immutable["annotations"] = json!({IMMUTABLE_ANNOTATION: "true"});
+        assert_eq!(decide(&immutable), Write::Stop(Stop::BeingDeleted), "only the garbage collector can help");
+        let mut other = leftover;
+        other["ownerReferences"][0]["name"] = json!("other");
+        assert_eq!(decide(&other), Write::Stop(Stop::Foreign), "of an object that may be there");
         assert_eq!(decide(&owner("u0", "Certificate")), Write::Stop(Stop::Foreign));
         assert_eq!(decide(&json!({"labels": {}})), Write::Stop(Stop::Foreign));
         assert_eq!(decide(&json!({"labels": {SECRET_LABEL: "merge"}})), Write::Stop(Stop::Foreign));

@@ -94,6 +94,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         state.due.insert(key.clone(), (due, ticket));
         state.tickets.insert(ticket, key);
         state.delayed.push(Reverse((due, ticket)));
+        state.shed();
         drop(state);
         self.changed.notify_one();
     }
@@ -142,6 +143,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
+    /// Forgets tickets that count no more behind one that is far off, when they are most of all.
+    fn shed(&mut self) {
+        if self.delayed.len() > 2 * self.tickets.len() + 64 {
+            let tickets = &self.tickets;
+            self.delayed.retain(|Reverse((_, ticket))| tickets.contains_key(ticket));
+        }
+    }
+
     fn make_ready(&mut self, key: K, lane: Lane) {
         if self.working.contains(&key) {
             let again = self.again.entry(key).or_insert(lane);
@@ -283,5 +292,19 @@ mod tests {
         queue.add(1, Lane::Backlog);
         queue.done(&1);
         assert_eq!((soon(&queue).await, soon(&queue).await), (Some(1), Some(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tickets_that_count_no_more_are_forgotten() {
+        let queue = Queue::default();
+        queue.add_after(0, Duration::from_hours(24));
+        for _ in 0..10_000 {
+            queue.add_after(1, Duration::from_hours(25));
+            queue.add(1, Lane::News);
+            assert_eq!(queue.next().await, 1);
+            queue.done(&1);
+        }
+        assert!(queue.lock().delayed.len() < 100);
+        assert_eq!(queue.next().await, 0);
     }
 }

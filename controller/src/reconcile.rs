@@ -30,11 +30,13 @@ use crate::metrics::Metrics;
 use crate::plan::{self, Defaults, Stop, Write};
 use crate::queue::{Lane, Queue};
 use crate::repairs::Repairs;
-use crate::status::{self, KEY_MISSING, MALFORMED, Outcome};
+use crate::status::{self, MALFORMED, Outcome};
 use crate::watch::Within;
 
 /// How often something that stands in the way and is not watched is looked at again: an unlabelled Secret, a missing right.
 const BLOCKER_POLL: Duration = Duration::from_mins(1);
+/// The same of what costs an opening and a write each time, at most.
+const LAST_POLL: Duration = Duration::from_mins(10);
 const DAY: Duration = Duration::from_hours(24);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(5);
@@ -60,7 +62,7 @@ pub struct Reconciler {
     leadership: Arc<Leadership>,
     trail: Option<Arc<Trail>>,
     repairs: Repairs,
-    failures: Mutex<HashMap<Key, Backoff>>,
+    failures: Mutex<HashMap<Key, (Next, Backoff)>>,
     client: Client,
     recorder: Recorder,
     namespace: String,
@@ -120,11 +122,11 @@ impl Reconciler {
                     self.forget_failures(&key);
                     self.queue.add_after(key.clone(), delay);
                 }
-                Ok(Next::Retry) => self.retry(&key),
+                Ok(again @ (Next::Retry | Next::Poll)) => self.again(&key, again),
                 Err(error) => {
                     self.metrics.api_error(error);
                     warn!(object = %key, %error, "reconcile failed, will be tried again");
-                    self.retry(&key);
+                    self.again(&key, Next::Retry);
                 }
             }
             self.queue.done(&key);
@@ -165,9 +167,16 @@ impl Reconciler {
         self.failures.lock().expect("no code panics while it counts").remove(key);
     }
 
-    fn retry(&self, key: &Key) {
+    fn again(&self, key: &Key, next: Next) {
+        let new = || match next {
+            Next::Poll => Backoff::new(BLOCKER_POLL, LAST_POLL),
+            _ => Backoff::new(FIRST_RETRY, LAST_RETRY),
+        };
         let mut failures = self.failures.lock().expect("no code panics while it counts");
-        let backoff = failures.entry(key.clone()).or_insert_with(|| Backoff::new(FIRST_RETRY, LAST_RETRY));
+        let (of, backoff) = failures.entry(key.clone()).or_insert_with(|| (next, new()));
+        if *of != next {
+            (*of, *backoff) = (next, new());
+        }
         self.queue.add_after(key.clone(), backoff.pause());
     }
 
@@ -188,7 +197,7 @@ impl Reconciler {
             return Ok(("Unchanged", Next::rotation(&known.items)));
         }
         // Whoever changes a Secret again and again gets it repaired ever more slowly.
-        if known.is_done()
+        if known.is_written()
             && let Some(wait) = self.repairs.wait(key)
         {
             return Ok(("RepairDelayed", Next::After(wait)));
@@ -215,7 +224,17 @@ impl Reconciler {
         };
         // What the index remembers is too little to decide on, and one without our label is not in it at all.
         let may_be_there = secret.is_some() || plan::may_have_secret(&sealed);
-        let secret = if may_be_there { api::secret_head(&self.client, &key.namespace, &key.name).await? } else { None };
+        let secret = match may_be_there {
+            false => Ok(None),
+            true => api::secret_head(&self.client, &key.namespace, &key.name).await,
+        };
+        let secret = match secret {
+            Err(error @ ApiError::Forbidden) => {
+                self.metrics.api_error(error);
+                return self.report(&head, Outcome::from_api(error), &not_opened(&sealed.spec)).await;
+            }
+            secret => secret?,
+        };
         // A watch may lag behind, most of all where another replica has written until a moment ago.
         let known = Remembered::from(&head);
         if is_settled(&known, secret.as_ref().map(SecretVersion::from).as_ref()) {
@@ -230,7 +249,9 @@ impl Reconciler {
             Write::Stop(stop) => return self.report(&head, stop.into(), &not_opened(&sealed.spec)).await,
             write => write,
         };
-        let drifted = known.is_done();
+        // Not if a flag of ours has changed, or a key has got into other hands.
+        let same = known.applied.as_ref().is_some_and(|applied| applied.config_hash == self.config_hash);
+        let drifted = known.is_written() && same && !status::is_refused_now(&known.items, &ring);
         if drifted {
             self.repairs.count(key);
         }
@@ -250,10 +271,6 @@ impl Reconciler {
         if let Outcome::Stalled(reason) = &outcome {
             self.record(&head, &items, Some(reason.word))?;
         }
-        if outcome.word() == KEY_MISSING && !Arc::ptr_eq(&ring, &self.keys()) {
-            // The key may have arrived while this was opened, and its waking may have found the object still Ready.
-            self.queue.add(key.clone(), Lane::News);
-        }
         if drifted && matches!(outcome, Outcome::Ready(_)) {
             info!(object = %key, "Secret repaired");
             let note = "the Secret was deleted or changed by somebody else, and is as this SealedSecret says again";
@@ -261,7 +278,12 @@ impl Reconciler {
         }
         // Whether it was seen before or after opening, a Secret in the way is told in one way.
         let items = if outcome.is_in_the_way() { not_opened(&sealed.spec) } else { items };
-        self.report(&head, outcome, &items).await
+        let reported = self.report(&head, outcome, &items).await;
+        if !Arc::ptr_eq(&ring, &self.keys()) {
+            // A key may have arrived, or got into other hands, while this was opened; what that wakes was chosen by what was known before.
+            self.queue.add(key.clone(), Lane::News);
+        }
+        reported
     }
 
     /// Records an opening, or a refusal for `reason`, before anything is done about it.
@@ -352,7 +374,8 @@ impl Reconciler {
         let key = Key::of(&head.metadata);
         let generation = head.metadata.generation.unwrap_or_default();
         let status = status::status(&head.status, &outcome, items, &self.keys(), generation, Timestamp::now());
-        if status != head.status {
+        let is_news = status != head.status;
+        if is_news {
             match self.write_status(head, &status).await {
                 // An object that breaks its own definition takes no status either. An event is all that can be told.
                 Err(ApiError::Invalid) if outcome.word() == MALFORMED => {}
@@ -369,8 +392,12 @@ impl Reconciler {
                 Next::rotation(&items)
             }
             Outcome::Blocked(reason) => {
-                warn!(object = %key, reason = reason.word, "{}", reason.message);
-                Next::After(BLOCKER_POLL)
+                // It is looked at again and again.
+                if is_news {
+                    warn!(object = %key, reason = reason.word, "{}", reason.message);
+                }
+                // Who stands in the way is seen before anything is opened.
+                if outcome.is_in_the_way() { Next::After(BLOCKER_POLL) } else { Next::Poll }
             }
             Outcome::Retrying(_) => Next::Retry,
         };
@@ -486,6 +513,8 @@ enum Next {
     After(Duration),
     /// After a backoff.
     Retry,
+    /// After a longer one: what can help is not watched.
+    Poll,
 }
 
 impl Next {

@@ -62,7 +62,8 @@ pub fn main(options: &Options) -> ExitCode {
 /// The answer is for people and scripts alike: one line, and an exit code.
 fn verified(verify: &Verify) -> ExitCode {
     let (line, code) = match verify.run() {
-        Ok(Whole { lines, chains, end }) => {
+        Ok(Whole { lines, chains, ends }) => {
+            let end = ends.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
             let open = if verify.until.is_some() { "" } else { "; whether lines are missing at the end only --until can tell" };
             (format!("whole: {lines} lines in {chains} chains, up to {end}{open}\n"), ExitCode::SUCCESS)
         }
@@ -92,20 +93,20 @@ fn log(options: &Options) {
 
 async fn run(
     options: &Options,
-    Clients { work: client, start, lease }: Clients,
+    Clients { work: client, start, lease, address, refused }: Clients,
     leadership: Arc<Leadership>,
 ) -> Result<(), Failure> {
     let listener = TcpListener::bind(options.http_address)
         .await
         .map_err(|error| format!("cannot serve HTTP on {}: {error}; choose another with --http-address", options.http_address))?;
-    info!(version = env!("CARGO_PKG_VERSION"), namespace = options.namespace, "controller starts");
+    info!(version = env!("CARGO_PKG_VERSION"), namespace = options.namespace, api_server = address, "controller starts");
     // A task that ends, by a panic too, ends the process: half a controller would look healthy and do nothing.
     let mut tasks = JoinSet::new();
     let endpoint = Arc::new(Endpoint::default());
     tasks.spawn(endpoint.clone().serve(listener));
     let installation = Installation::new(start.clone(), &options.namespace, options.watched());
     // By itself, whatever else waits for what is missing.
-    tokio::spawn(installation.complete());
+    tasks.spawn(installation.watch(refused));
     let mut stop = pin!(stop_signal());
     let trail = tokio::select! {
         () = &mut stop => return Ok(()),
@@ -142,7 +143,8 @@ async fn run(
         lists.extend([sealed, secrets]);
     }
     let election = Arc::new(Election::new(lease, &options.namespace, options.lease_duration, leadership, trail.clone()));
-    tasks.spawn({
+    let mut leading = JoinSet::new();
+    leading.spawn({
         let (election, listed, elected) = (election.clone(), listed.clone(), elected.clone());
         async move {
             // A replica that cannot list must not keep another one from writing.
@@ -150,7 +152,6 @@ async fn run(
             let lease = election.acquire().await;
             elected.notify_one();
             election.keep(lease).await;
-            error!("the lease is lost");
         }
     });
     let work = async {
@@ -189,9 +190,14 @@ async fn run(
     let ended = tokio::select! {
         () = stop => Ok(()),
         Some(ended) = tasks.join_next() => Err(task_ended(&ended)),
+        Some(ended) = leading.join_next() => Err(match ended {
+            Ok(()) => "the lease is lost: another replica has it, or the API server did not answer in time".into(),
+            ended => task_ended(&ended),
+        }),
         Some(ended) = work => Err(task_ended(&ended)),
         () = audit_failed(trail.as_deref()) => Err("what cannot be recorded must not happen".into()),
     };
+    leading.shutdown().await;
     tasks.shutdown().await;
     // Whoever stands by need not wait for the lease to run out.
     election.release().await;

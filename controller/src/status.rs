@@ -18,6 +18,9 @@ pub const FOREIGN: &str = "ForeignSecret";
 /// The word for a Secret that may not be written any more.
 pub const CONSENT_REMOVED: &str = "ConsentRemoved";
 
+/// The word for a merge of some of the items.
+pub const NOT_CONSENTED: &str = "ItemsNotConsented";
+
 /// The word for a Secret to merge into that is not there.
 const NO_TARGET: &str = "SecretMissing";
 
@@ -40,7 +43,7 @@ pub enum Outcome {
     Ready(Applied),
     /// Only a change of an object or a key can help.
     Stalled(Reason),
-    /// Nothing we watch can help, but it may change by itself: it is looked at now and then.
+    /// What can help is not watched: it is looked at now and then.
     Blocked(Reason),
     /// It is tried again by itself.
     Retrying(Reason),
@@ -124,7 +127,7 @@ impl Outcome {
             "{} of the items (such as {first}) are not named by the Secret's annotation bulla.dev/merge, and were not written",
             items.len()
         );
-        Self::Stalled(Reason::new("ItemsNotConsented", message))
+        Self::Stalled(Reason::new(NOT_CONSENTED, message))
     }
 
     /// `spec.suspend` is set.
@@ -148,14 +151,14 @@ impl Outcome {
     #[must_use]
     pub fn from_api(error: ApiError) -> Self {
         match error {
-            ApiError::Invalid => Self::Stalled(Reason::new(
+            ApiError::Invalid => Self::Blocked(Reason::new(
                 "SecretInvalid",
-                "the API server refuses the Secret (422): its type or immutability cannot change in place, or the content does not \
-                 fit the type; delete the Secret to have it made anew, or correct the SealedSecret",
+                "the API server refuses the Secret (422): its type or immutability cannot change in place, the content does not fit \
+                 the type, or an admission policy is against it; delete the Secret to have it made anew, or correct the SealedSecret",
             )),
             ApiError::Forbidden => Self::Blocked(Reason::new(
                 "Forbidden",
-                "the controller may not write this Secret (403): see its RBAC and admission policies",
+                "the controller may not write this Secret (403): its RBAC, an admission policy or a quota stops it",
             )),
             ApiError::Terminating => Self::Retrying(Reason::new("NamespaceTerminating", "the namespace is being deleted")),
             error if error.is_transient() => Self::Retrying(Reason::new("ApiServer", error.to_string())),

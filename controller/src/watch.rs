@@ -192,7 +192,8 @@ where
                 Ok(watcher::Event::Apply(object)) => tell(Seen::Is(object, Lane::News)),
                 Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(Key::of(object.meta()))),
                 Err(error) => match category(&error) {
-                    error @ (ApiError::Forbidden | ApiError::NotFound) => {
+                    // Within a stream it is as any other end of it.
+                    error @ (ApiError::Forbidden | ApiError::NotFound) if present.is_none() || !streams => {
                         warn!(what, %error, "watch refused, will be asked for again");
                         present = None;
                         tell(Seen::Failed(error));

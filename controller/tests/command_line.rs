@@ -47,7 +47,7 @@ fn one_line_and_exit_code_2() {
         (&["--allow-type="], none, "expected a type"),
         (&["--allow-type=kubernetes.io/service-account-token"], none, "never made"),
         (&["--default-label=team"], none, "KEY=VALUE"),
-        (&[&label], none, "at most 63"),
+        (&[&label], none, "longer than 63"),
         (&["--default-annotation=bulla.dev/source=x"], none, "reserved"),
         (&["--audit-log=off", "--audit-log=-"], none, "--audit-log"),
         // Contradicting.

@@ -107,6 +107,40 @@ fn subdomain(what: &'static str, text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// Whether Kubernetes takes this as the key of a label or annotation: a name, maybe behind a domain and a slash.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn metadata_key(text: &str) -> Result<(), NameError> {
+    let (offset, name) = match text.split_once('/') {
+        None => (0, text),
+        Some((domain, name)) => {
+            subdomain("domain of a key", domain)?;
+            (domain.len() + 1, name)
+        }
+    };
+    qualified("key", name, offset)
+}
+
+/// Whether Kubernetes takes this as the value of a label.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn label_value(text: &str) -> Result<(), NameError> {
+    if text.is_empty() { Ok(()) } else { qualified("value", text, 0) }
+}
+
+fn qualified(what: &'static str, text: &str, offset: usize) -> Result<(), NameError> {
+    length(what, text, 63)?;
+    let last = text.len() - 1;
+    let is_wrong =
+        |(index, byte): (usize, u8)| !(byte.is_ascii_alphanumeric() || (b"-_.".contains(&byte) && index != 0 && index != last));
+    match text.bytes().enumerate().position(is_wrong) {
+        Some(at) => Err(NameError::Character(what, offset + at)),
+        None => Ok(()),
+    }
+}
+
 fn item(what: &'static str, text: &str) -> Result<(), NameError> {
     length(what, text, 253)?;
     if let Some(at) = text.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))) {
@@ -156,7 +190,25 @@ mod tests {
     }
 
     #[test]
+    fn takes_what_kubernetes_takes_in_metadata() {
+        for good in ["a", "A_b.c-1", "example.com/A", &"x".repeat(63), &format!("a.b/{}", "x".repeat(63))] {
+            assert!(metadata_key(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a/b/c", "A.b/c", "-a", "a-", "a b", "é", &"x".repeat(64), &format!("{}/a", "x".repeat(254))]
+        {
+            assert!(metadata_key(bad).is_err(), "{bad}");
+        }
+        for good in ["", "a", "v1.2_3-B", &"x".repeat(63)] {
+            assert!(label_value(good).is_ok(), "{good}");
+        }
+        for bad in ["-a", "a.", "a b", "a/b", "a:b", "é", &"x".repeat(64)] {
+            assert!(label_value(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn the_error_says_where() {
+        assert_eq!(metadata_key("a.b/c d"), Err(NameError::Character("key", 5)));
         assert_eq!("ab.C".parse::<ObjectName>(), Err(NameError::Character("name", 3)));
     }
 }

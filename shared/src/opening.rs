@@ -11,8 +11,8 @@ use crate::SecretBytes;
 use crate::binding::{Binding, KeyId, ScopeKind};
 use crate::convert::{PlainSecret, is_minting};
 use crate::encoding::to_hex;
-use crate::names::{ItemName, NameError, Namespace, ObjectName, Place};
-use crate::resources::sealed_secret::{CreationPolicy, MAX_ITEMS, SealedSecretSpec};
+use crate::names::{ItemName, NameError, Namespace, ObjectName, Place, label_value, metadata_key};
+use crate::resources::sealed_secret::{CreationPolicy, MAX_ITEMS, SealedSecretSpec, TemplateMetadata};
 use crate::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use crate::sealed::{Keys, MAX_PLAINTEXT, SealedError, SealedValue};
 use crate::template::{CheckedTemplate, Template, TemplateError};
@@ -24,6 +24,9 @@ pub const MAX_SUBSTITUTIONS: usize = 64;
 /// Most bytes of all items that are merged. The API server refuses a Secret that grows too long, and whether it does tells how long the
 /// items are that are somebody else's: only of a Secret that is nearly full already.
 pub const MAX_MERGED: usize = 64 * 1024;
+
+/// Most bytes of all annotations of a template: half of what the API server takes.
+pub const MAX_ANNOTATIONS: usize = 128 * 1024;
 
 /// Secret types that anyone who may create a `SealedSecret` may ask for: none of them makes the cluster act.
 const PLAIN_TYPES: [&str; 6] = [
@@ -104,6 +107,15 @@ pub enum SpecError {
     /// More than [`MAX_MERGED`].
     #[error("creationPolicy Merge takes at most {MAX_MERGED} bytes in all")]
     TooLongToMerge,
+    /// A key of `template.metadata` that the API server would refuse.
+    #[error("a key of template.metadata.{0}: {1}")]
+    MetadataKey(&'static str, NameError),
+    /// A label of `template.metadata` that the API server would refuse.
+    #[error("label {0} of template.metadata: {1}")]
+    LabelValue(String, NameError),
+    /// More than [`MAX_ANNOTATIONS`].
+    #[error("annotations of template.metadata are longer than {MAX_ANNOTATIONS} bytes")]
+    AnnotationsTooLong,
     /// Labels or annotations that only Bulla or an applier writes.
     #[error("template.metadata has a reserved label or annotation")]
     ReservedMetadata,
@@ -120,7 +132,7 @@ pub enum ItemError {
     #[error("an item that must be JSON has to be sealed with scope strict")]
     NotStrict,
     /// Something else already stops the Secret.
-    #[error("not tried, because the rest of the spec is refused")]
+    #[error("not tried: something else stops the Secret")]
     NotTried,
 }
 
@@ -289,10 +301,7 @@ fn check(
     let template = spec.template.clone().unwrap_or_default();
     let type_ = template.type_.as_deref().unwrap_or("Opaque");
     if let Some(metadata) = &template.metadata {
-        let mut keys = metadata.labels.keys().chain(metadata.annotations.keys());
-        if keys.any(|key| key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key.as_str())) {
-            return Err(SpecError::ReservedMetadata);
-        }
+        check_metadata(metadata)?;
     }
     // A value that does not even parse will never be in the Secret, so its length does not matter.
     let lengths: BTreeMap<&str, usize> =
@@ -347,6 +356,27 @@ fn check(
         return Err(SpecError::TooLong);
     }
     Ok(Checked { names, templates })
+}
+
+/// Whether the API server would take it. Asked before anything is opened, so that its refusal is told with the reason.
+fn check_metadata(metadata: &TemplateMetadata) -> Result<(), SpecError> {
+    let TemplateMetadata { labels, annotations, .. } = metadata;
+    for (key, value) in labels {
+        metadata_key(key).map_err(|error| SpecError::MetadataKey("labels", error))?;
+        label_value(value).map_err(|error| SpecError::LabelValue(key.clone(), error))?;
+    }
+    for key in annotations.keys() {
+        // Of these it takes a domain in capital letters too.
+        metadata_key(&key.to_ascii_lowercase()).map_err(|error| SpecError::MetadataKey("annotations", error))?;
+    }
+    if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ANNOTATIONS {
+        return Err(SpecError::AnnotationsTooLong);
+    }
+    let mut keys = labels.keys().chain(annotations.keys());
+    if keys.any(|key| key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key.as_str())) {
+        return Err(SpecError::ReservedMetadata);
+    }
+    Ok(())
 }
 
 /// The item that the API server parses as JSON for the Secret's type.

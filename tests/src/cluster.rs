@@ -15,6 +15,7 @@ use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_shared::resources::sealing_key::{SealingKey, SealingKeyStatus};
 use bulla_shared::sealed::Recipients;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -190,8 +191,14 @@ pub fn plain(namespace: &str, name: &str, items: &[(&str, &str)]) -> PlainSecret
 /// Seals a plain Secret strictly.
 #[must_use]
 pub fn seal(secret: &PlainSecret, recipient: &Recipient) -> SealedSecret {
+    seal_until(secret, recipient, None)
+}
+
+/// As [`seal`], with a date by which the values are to be changed.
+#[must_use]
+pub fn seal_until(secret: &PlainSecret, recipient: &Recipient, rotate_by: Option<Date>) -> SealedSecret {
     let recipients = Recipients::new([recipient.clone()]).unwrap();
-    let options = SealOptions { scope: ScopeKind::Strict, recipients: &recipients, now: Timestamp::now(), rotate_by: None };
+    let options = SealOptions { scope: ScopeKind::Strict, recipients: &recipients, now: Timestamp::now(), rotate_by };
     secret.seal(&options).unwrap()
 }
 

@@ -8,6 +8,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use aws_lc_rs::rand;
@@ -141,6 +142,8 @@ struct Line<'a> {
 pub struct Trail {
     key: AuditKey,
     state: Mutex<State>,
+    /// How many this process has written; whoever asks does not wait for one that is being written.
+    lines: AtomicU64,
     /// Rung when a line cannot be written: the process ends.
     pub failed: Notify,
 }
@@ -153,7 +156,6 @@ pub struct Unrecorded;
 struct State {
     out: Box<dyn Write + Send>,
     last: Option<Checkpoint>,
-    lines: u64,
     /// A line was not written: whatever comes after it would hang in the air.
     broken: bool,
 }
@@ -166,7 +168,8 @@ impl Trail {
             AuditLog::Stdout => Box::new(io::stdout()),
             AuditLog::File(path) => Box::new(append(path)?),
         };
-        Ok(Some(Self { key, state: Mutex::new(State { out, last: None, lines: 0, broken: false }), failed: Notify::new() }))
+        let state = Mutex::new(State { out, last: None, broken: false });
+        Ok(Some(Self { key, state, lines: AtomicU64::new(0), failed: Notify::new() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,7 +203,7 @@ impl Trail {
     /// How many lines this process has written.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.lock().lines
+        self.lines.load(Ordering::Relaxed)
     }
 
     fn line(&self, chain: String, seq: u64, before: &Mac, event: &Event<'_>) -> (String, Checkpoint) {
@@ -221,7 +224,7 @@ impl Trail {
             Unrecorded
         })?;
         state.last = Some(checkpoint);
-        state.lines += 1;
+        self.lines.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

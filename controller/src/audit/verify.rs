@@ -24,9 +24,9 @@ pub struct Verify {
     /// File with the audit key: data.key of the Secret bulla-audit-key
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// Checkpoint that earlier lines, kept elsewhere, end with, as a run over those says [default: the trail begins with the first chain there ever was]
+    /// Checkpoint that earlier lines, kept elsewhere, end with, as a run over those says; may be repeated [default: the trail begins with the first chain there ever was]
     #[arg(long, value_name = "CHECKPOINT")]
-    pub after: Option<Checkpoint>,
+    pub after: Vec<Checkpoint>,
     /// Checkpoint that must be reached: the Lease's annotation bulla.dev/audit-checkpoint [default: the end is not checked]
     #[arg(long, value_name = "CHECKPOINT")]
     pub until: Option<Checkpoint>,
@@ -104,8 +104,8 @@ pub struct Whole {
     pub lines: u64,
     /// Chains.
     pub chains: usize,
-    /// The last line: what later lines, kept elsewhere, come after.
-    pub end: Checkpoint,
+    /// The last line: what later lines, kept elsewhere, come after. A chain of one line that begins after it may go on there too.
+    pub ends: Vec<Checkpoint>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +123,8 @@ struct Chain {
     codes: Vec<Mac>,
     /// None if that is elsewhere.
     begins: Option<Beginning>,
+    /// Which line of all lines its last one is.
+    ends: u64,
 }
 
 /// The first line of a chain.
@@ -133,6 +135,13 @@ struct Beginning {
     after: Option<Checkpoint>,
     /// Whether that came before.
     follows: bool,
+}
+
+impl Checkpoint {
+    /// Whether lines up to here, that are whole, have `other` among them. A chain goes on after what the Lease said, which lags behind.
+    fn covers(&self, other: &Self) -> bool {
+        self.chain == other.chain && (other.seq < self.seq || self == other)
+    }
 }
 
 impl Chain {
@@ -152,8 +161,8 @@ struct Chains {
     by_name: HashMap<String, Chain>,
     /// Their names, in the order in which they begin.
     order: Vec<String>,
-    /// The last line of all.
-    end: Option<Checkpoint>,
+    /// How many lines there are.
+    lines: u64,
 }
 
 impl Verify {
@@ -164,7 +173,7 @@ impl Verify {
         let limited = read(&self.key)?.take(4096).read_to_end(&mut text);
         limited.map_err(|source| VerifyError::Read { path: self.key.clone(), source })?;
         let key = AuditKey::parse(&text).ok_or_else(|| VerifyError::Key(self.key.clone()))?;
-        let (mut chains, mut lines) = (Chains::default(), 0);
+        let mut chains = Chains::default();
         for path in &self.files {
             let mut reader = BufReader::new(read(path)?);
             for number in 1.. {
@@ -174,38 +183,37 @@ impl Verify {
                     break;
                 }
                 let failed = |problem| VerifyError::Line { path: path.clone(), line: number, problem };
-                lines += u64::from(chains.take(&line, &key, self.after.as_ref(), (path, number)).map_err(failed)?);
+                chains.take(&line, &key, &self.after, (path, number)).map_err(failed)?;
             }
         }
-        let end = chains.end.clone().ok_or(VerifyError::Nothing)?;
-        chains.hang_together(self.after.as_ref(), self.until.as_ref())?;
+        if chains.lines == 0 {
+            return Err(VerifyError::Nothing);
+        }
+        let ends = chains.hang_together(&self.after, self.until.as_ref())?;
         match &self.until {
             Some(until) if !chains.has(until) => Err(VerifyError::CutOff(until.to_string())),
-            _ => Ok(Whole { lines, chains: chains.order.len(), end }),
+            _ => Ok(Whole { lines: chains.lines, chains: chains.order.len(), ends }),
         }
     }
 }
 
 impl Chains {
-    /// Takes a line that stands at `place`; whether it is one of a trail.
-    fn take(&mut self, line: &[u8], key: &AuditKey, after: Option<&Checkpoint>, place: (&Path, u64)) -> Result<bool, Problem> {
+    /// Takes a line that stands at `place`, if it is one of a trail.
+    fn take(&mut self, line: &[u8], key: &AuditKey, after: &[Checkpoint], place: (&Path, u64)) -> Result<(), Problem> {
         let Some(line) = str::from_utf8(line).ok().map(str::trim_end).filter(|line| line.starts_with("{\"chain\":\"")) else {
-            return Ok(false);
+            return Ok(());
         };
         let (body, mac) = unsealed(line).ok_or(Problem::Unreadable)?;
         let head: Head = serde_json::from_str(&body).map_err(|_| Problem::Unreadable)?;
         let named: Option<Checkpoint> = head.after.map(|named| named.parse().map_err(|_| Problem::Unreadable)).transpose()?;
-        let follows = named.as_ref().is_some_and(|named| self.has(named) || after == Some(named));
+        let follows = named.as_ref().is_some_and(|named| self.has(named) || after.iter().any(|after| after.covers(named)));
         let chain = self.by_name.entry(head.chain.clone()).or_insert_with(|| {
             self.order.push(head.chain.clone());
-            match after.filter(|after| after.chain == head.chain && after.seq + 1 == head.seq) {
-                Some(after) => Chain { before: (head.seq, after.mac), codes: Vec::new(), begins: None },
-                None => Chain {
-                    before: (0, [0; 32]),
-                    codes: Vec::new(),
-                    begins: Some(Beginning { path: place.0.to_owned(), line: place.1, after: named, follows }),
-                },
-            }
+            let (before, begins) = match after.iter().find(|after| after.chain == head.chain && after.seq + 1 == head.seq) {
+                Some(after) => ((head.seq, after.mac), None),
+                None => ((0, [0; 32]), Some(Beginning { path: place.0.to_owned(), line: place.1, after: named, follows })),
+            };
+            Chain { before, codes: Vec::new(), begins, ends: 0 }
         });
         if head.seq != chain.next() {
             return Err(Problem::Gap { before: chain.next(), chain: head.chain, found: head.seq });
@@ -214,28 +222,37 @@ impl Chains {
             return Err(Problem::Changed);
         }
         chain.codes.push(mac);
-        self.end = Some(Checkpoint { chain: head.chain, seq: head.seq, mac });
-        Ok(true)
+        self.lines += 1;
+        chain.ends = self.lines;
+        Ok(())
     }
 
     /// Whether each chain goes on after one that is there. One of a single line that nothing names is of a replica that did not get the
-    /// Lease: it did nothing, and nothing goes on after it.
-    fn hang_together(&self, after: Option<&Checkpoint>, until: Option<&Checkpoint>) -> Result<(), VerifyError> {
+    /// Lease: it did nothing, and nothing goes on after it. What later lines come after.
+    fn hang_together(&self, after: &[Checkpoint], until: Option<&Checkpoint>) -> Result<Vec<Checkpoint>, VerifyError> {
         let begins = |name: &String| self.by_name[name].begins.as_ref();
         let named = self.order.iter().filter_map(|name| begins(name)?.after.as_ref());
         let named: HashSet<&String> = named.chain(until).map(|at| &at.chain).collect();
-        let counts = |name: &&String| named.contains(name) || self.by_name[*name].codes.len() > 1;
+        let counts = |name: &&String| {
+            let chain = &self.by_name[*name];
+            named.contains(name) || chain.begins.is_none() || chain.codes.len() > 1
+        };
         for (index, name) in self.order.iter().filter(counts).enumerate() {
             let Some(Beginning { path, line, after: named, follows }) = begins(name) else { continue };
             let problem = match named {
                 Some(_) if *follows => continue,
                 Some(named) => Problem::NotAfter(named.to_string()),
-                None if index == 0 && after.is_none() => continue,
+                None if index == 0 && after.is_empty() => continue,
                 None => Problem::Anew,
             };
             return Err(VerifyError::Line { path: path.clone(), line: *line, problem });
         }
-        Ok(())
+        let last = self.order.iter().filter(counts).map(|name| self.by_name[name].ends).max().unwrap_or(0);
+        let ends = self.order.iter().filter(|name| self.by_name[*name].ends >= last).map(|name| {
+            let chain = &self.by_name[name];
+            Checkpoint { chain: name.clone(), seq: chain.next() - 1, mac: chain.last() }
+        });
+        Ok(ends.collect())
     }
 
     fn has(&self, checkpoint: &Checkpoint) -> bool {
@@ -259,21 +276,29 @@ mod tests {
 
     /// A trail of two chains in a folder, and the last checkpoint.
     fn trail() -> (tempfile::TempDir, Verify) {
+        trail_after(3)
+    }
+
+    /// The same; the second chain goes on after what the Lease said when the first one had `named` lines besides its beginning.
+    fn trail_after(named: usize) -> (tempfile::TempDir, Verify) {
         let folder = tempfile::tempdir().unwrap();
         let [key, log] = ["audit.key", "trail.jsonl"].map(|name| folder.path().join(name));
         let text = generate_key();
         fs::write(&key, text.as_bytes()).unwrap();
-        let mut after = None;
+        let (mut after, mut until) = (None, None);
         for replica in ["a", "b"] {
             let key = AuditKey::parse(text.as_bytes()).unwrap();
             let trail = Trail::open(&AuditLog::File(log.clone()), key).unwrap().unwrap();
             trail.begin(replica, after.as_ref()).unwrap();
-            for name in ["x", "y", "z"] {
+            for (index, name) in ["x", "y", "z"].into_iter().enumerate() {
                 trail.record(&Event::KeyChanged { name, change: "published" }).unwrap();
+                if index < named {
+                    after = trail.checkpoint();
+                }
             }
-            after = trail.checkpoint();
+            until = trail.checkpoint();
         }
-        (folder, Verify { key, after: None, until: after, files: vec![log] })
+        (folder, Verify { key, after: Vec::new(), until, files: vec![log] })
     }
 
     /// How many lines and chains are whole.
@@ -304,7 +329,7 @@ mod tests {
         let error = with(&verify, &good[4..]).unwrap_err();
         assert!(error.contains("earlier lines are missing"), "{error}");
         let body: serde_json::Value = serde_json::from_str(&good[4]).unwrap();
-        verify.after = Some(body["after"].as_str().unwrap().parse().unwrap());
+        verify.after = vec![body["after"].as_str().unwrap().parse().unwrap()];
         assert_eq!(with(&verify, &good[4..]), Ok((4, 1)));
         assert!(with(&verify, &[]).unwrap_err().starts_with("no line"));
     }
@@ -315,14 +340,28 @@ mod tests {
         let good = lines(&verify);
         for cut in 1..8 {
             verify.until = None;
-            verify.after = None;
+            verify.after.clear();
             assert!(with(&verify, &good[cut..]).is_err());
             with(&verify, &good[..cut]).unwrap();
-            verify.after = Some(verify.run().unwrap().end);
+            verify.after = verify.run().unwrap().ends;
             assert_eq!(with(&verify, &good[cut..]).unwrap().0, 8 - cut as u64, "{cut}");
             if cut < 7 {
                 assert!(with(&verify, &good[cut + 1..]).is_err(), "one line less");
             }
+        }
+    }
+
+    #[test]
+    fn the_log_of_each_pod_by_itself() {
+        for named in 1..=3 {
+            let (_folder, mut verify) = trail_after(named);
+            let good = lines(&verify);
+            let until = verify.until.take();
+            with(&verify, &good[..4]).unwrap();
+            let ends = verify.run().unwrap().ends;
+            assert_eq!(ends.iter().map(|end| end.seq).collect::<Vec<_>>(), [3], "up to its last line");
+            (verify.after, verify.until) = (ends, until);
+            assert_eq!(with(&verify, &good[4..]), Ok((4, 1)), "{named}");
         }
     }
 

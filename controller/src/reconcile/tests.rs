@@ -92,7 +92,7 @@ impl Bench {
 async fn a_change_ends_the_backoff() {
     let Bench { reconciler, key, .. } = Bench::new(true, None);
     let fails = || {
-        reconciler.retry(&key);
+        reconciler.again(&key, Next::Retry);
         !reconciler.failures.lock().unwrap().is_empty()
     };
     assert!(fails());

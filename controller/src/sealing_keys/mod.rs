@@ -38,6 +38,9 @@ const LOOK: Duration = Duration::from_mins(1);
 /// How long after a failure it is tried again; longer each time, up to [`LOOK`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
+/// Pause after a step, while one leads to another.
+const FIRST_STEP: Duration = Duration::from_millis(10);
+
 /// How long usage is left to settle: thousands of objects change together when a repository is rewrapped.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -97,10 +100,18 @@ impl SealingKeys {
     pub async fn work(&self, reconciler: &Reconciler, loaded: &Notify) {
         let mut known = Known::default();
         let mut backoff = Backoff::new(FIRST_RETRY, LOOK);
+        // An API server whose definition is older than ours drops what we publish, time and again.
+        let mut steps = Backoff::new(FIRST_STEP, LOOK);
         loop {
             match self.pass(reconciler, &mut known, loaded).await {
-                Ok(Pass::Progress) => continue,
-                Ok(Pass::Done) => backoff.reset(),
+                Ok(Pass::Progress) => {
+                    tokio::time::sleep(steps.pause()).await;
+                    continue;
+                }
+                Ok(Pass::Done) => {
+                    backoff.reset();
+                    steps.reset();
+                }
                 Ok(Pass::Elsewhere(key)) => {
                     self.tell_elsewhere(reconciler, &key).await;
                     if reconciler.complete.load(Ordering::Acquire) {

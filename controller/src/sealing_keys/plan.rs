@@ -195,6 +195,8 @@ impl<'a> Look<'a> {
                     ("Duplicate", "an older SealingKey stands for this private key; this one has no effect")
                 } else if malformed {
                     ("KeyMalformed", "the Secret that should hold the private key holds none; restore it from a backup")
+                } else if settled && key.spec.state == Some(KeyState::Retired) {
+                    ("Destroyed", "this key was retired, and its private key is gone; the SealingKey may go too")
                 } else if settled {
                     (KEY_MISSING, "the private key is not in the controller's namespace; restore it from a backup")
                 } else {

@@ -1,9 +1,10 @@
 //! The controller for some namespaces: what it may do where, and that `add` adds a namespace to both lists.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use bulla_control_plane::{ControlPlane, Options};
 use bulla_tests::cluster::Cluster;
+use bulla_tests::eventually;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
@@ -61,6 +62,28 @@ async fn rights_end_at_the_named_namespaces() {
     {
         assert!(may(&cluster, "", verb, "bulla.dev", resource).await, "{verb} {resource}");
     }
+}
+
+/// A documented `kubectl` command, from the root of the repository.
+pub(crate) fn documented(cluster: &Cluster, command: &str) -> Output {
+    let args = command.strip_prefix("kubectl ").unwrap();
+    cluster.plane.kubectl_command().current_dir(repository("")).args(args.split(' ')).output().unwrap()
+}
+
+#[tokio::test]
+async fn from_all_namespaces_to_some_as_documented() {
+    let cluster = Cluster::start(Options::default()).await;
+    assert!(may(&cluster, "", "list", "", "secrets").await);
+    let text = std::fs::read_to_string(repository("docs/installation.md")).unwrap();
+    let section = text.split_once("**From all namespaces to some.**").unwrap().1.split_once("## Helm").unwrap().0;
+    let commands: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let [narrow @ .., look] = &commands[..] else { panic!("{commands:?}") };
+    for command in narrow {
+        let output = documented(&cluster, command);
+        assert!(output.status.success(), "$ {command}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    eventually("it may no longer", || async { (documented(&cluster, look).stdout == b"no\n").then_some(()) }).await;
+    assert!(may(&cluster, "default", "list", "", "secrets").await);
 }
 
 #[test]

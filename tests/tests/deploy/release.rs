@@ -105,12 +105,11 @@ async fn uninstalled_by_kubectl_as_documented() {
     controller.kill();
 
     let text = std::fs::read_to_string(repository("docs/installation.md")).unwrap();
-    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ kubectl delete ")).collect();
+    let commands: Vec<&str> =
+        text.split_once("## Uninstall").unwrap().1.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert_eq!(commands.len(), 2, "{commands:?}");
     for command in commands {
-        let mut kubectl = cluster.plane.kubectl_command();
-        let output = kubectl.current_dir(repository("")).arg("delete").args(command.split(' ')).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(crate::namespaced::documented(&cluster, command).status.success());
     }
     assert!(!get(&cluster, &[KINDS, "-o", "name"]).contains("bulla"));
     assert!(!get(&cluster, &["deployments,services,roles,rolebindings", "-n", "bulla-system", "-o", "name"]).contains("bulla"));

@@ -28,6 +28,7 @@ mod rotation;
 mod second;
 mod startup;
 mod templates;
+mod told;
 mod versions;
 
 use bulla_control_plane::Options;

@@ -64,3 +64,16 @@ async fn without_rights() {
     works(&cluster).await;
     assert!(controller.is_running(), "it went on by itself");
 }
+
+#[tokio::test]
+async fn rights_are_taken_away_while_it_runs() {
+    let cluster = Cluster::start(Options::default()).await;
+    let controller = cluster.controller(&[]).await;
+    works(&cluster).await;
+    let create = without(&cluster, "secrets", "create").await;
+    cluster.apply(&seal(&plain("default", "late", &[("a", "1")]), &cluster.recipient().await)).await;
+    cluster.wait("default", "late", "Forbidden").await;
+    says(&controller, &["may not create secrets;", COMMAND]).await;
+    restore(&cluster, &create).await;
+    cluster.wait("default", "late", "Ready").await;
+}

@@ -89,10 +89,11 @@ fn in_order<'a>(rights: &'a [Right], rows: &[Row]) -> Vec<(&'a Right, Row)> {
     found
 }
 
-/// Resource and verb of each request that was refused for want of a right, from the log's line `from` on.
+/// Resource and verb of each request that was refused, from the log's line `from` on; but for the dry run that asks whether there is a policy.
 fn refused(cluster: &Cluster, from: usize) -> Vec<(String, String)> {
     let log = cluster.plane.audit_log().unwrap();
-    let refused = log.iter().skip(from).filter(|event| event["responseStatus"]["code"] == 403);
+    let is_probe = |event: &Value| event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All"));
+    let refused = log.iter().skip(from).filter(|event| event["responseStatus"]["code"] == 403 && !is_probe(event));
     let what = |event: &Value| {
         let object = &event["objectRef"];
         let resource = object["resource"].as_str().unwrap_or_default();

@@ -64,16 +64,18 @@ async fn a_stolen_token_writes_only_marked_secrets() {
         {"apiVersion": API_VERSION, "kind": "SealedSecret", "name": "ours", "uid": "1", "controller": true}
     ]});
     let made = cluster.secrets("confined").create(&params, &secret("ours", ours)).await.unwrap();
-    for (uid, controller, words) in
-        [("2", true, "keeps the owner that there is"), ("3", false, "keeps what other owners there are")]
-    {
+    // A later SealedSecret of the name would be let in: nobody but the garbage collector knows which UIDs there are.
+    for (kind, controller, words) in [
+        ("RewrapRequest", true, "only the SealedSecret of the same name may own"),
+        ("SealedSecret", false, "keeps what other owners there are"),
+    ] {
         let mut orphaned = made.clone();
         let owners = orphaned.metadata.owner_references.as_mut().unwrap();
         if controller {
             owners.clear();
         }
         let mut invented = made.metadata.owner_references.as_ref().unwrap()[0].clone();
-        (invented.uid, invented.controller) = (uid.to_owned(), Some(controller));
+        (invented.kind, invented.uid, invented.controller) = (kind.to_owned(), "2".to_owned(), Some(controller));
         owners.push(invented);
         denied(stolen.replace("ours", &params, &orphaned).await, words);
     }

@@ -94,6 +94,21 @@ async fn orphaned(cluster: &Cluster, recipient: &Recipient) {
     assert_eq!(after.owner_references.unwrap()[0].uid, again.metadata.uid.unwrap());
 }
 
+/// Deleted and made anew while the garbage collector is away: it may never see that the first one went.
+async fn made_anew(cluster: &Cluster, recipient: &Recipient) {
+    cluster.apply(&sealed("healing", "anew", recipient)).await;
+    ready(cluster, "healing", "anew").await;
+    let before = cluster.secrets("healing").get("anew").await.unwrap().metadata;
+    cluster.plane.pause_controller_manager();
+    cluster.sealed("healing").delete("anew", &DeleteParams::default()).await.unwrap();
+    let again = cluster.apply(&seal(&plain("healing", "anew", &[("a", "2")]), recipient)).await;
+    cluster.wait("healing", "anew", "Ready").await;
+    assert_eq!(cluster.values("healing", "anew").await, ["a=2"]);
+    let after = cluster.secrets("healing").get("anew").await.unwrap().metadata;
+    assert_eq!((after.uid, after.owner_references.unwrap()[0].uid.clone()), (before.uid, again.metadata.uid.unwrap()));
+    cluster.plane.resume_controller_manager();
+}
+
 /// Somebody else's Secret is deleted. It has no label, so nobody tells: the object is looked at every minute.
 async fn in_the_way(cluster: &Cluster, recipient: &Recipient) {
     let foreign: Secret =
@@ -139,6 +154,7 @@ async fn right_in_the_end() {
         another_type(&cluster, &recipient).await;
         made_immutable(&cluster, &recipient).await;
         orphaned(&cluster, &recipient).await;
+        made_anew(&cluster, &recipient).await;
         a_namespace_ends(&cluster, &recipient).await;
     };
     tokio::join!(in_the_way(&cluster, &recipient), one_after_the_other);

@@ -58,7 +58,7 @@ pub fn of_files(found: &Found, names: &Names) -> Result<Followed<PathBuf>, Error
             add(&mut followed, file, &folder_of(&link))?;
         }
     }
-    for (file, folder) in std::mem::take(&mut followed.uses.generators) {
+    for (file, folder) in std::mem::take(&mut followed.uses.configurations) {
         if let Some(file) = names.behind(&file) {
             add(&mut followed, file, &folder)?;
         }
@@ -105,7 +105,7 @@ pub fn in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Followed<V
             add(&mut followed, version, &folder_of(link))?;
         }
     }
-    for (file, folder) in std::mem::take(&mut followed.uses.generators) {
+    for (file, folder) in std::mem::take(&mut followed.uses.configurations) {
         for version in of(&file) {
             add(&mut followed, version, &folder)?;
         }

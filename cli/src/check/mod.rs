@@ -123,9 +123,9 @@ pub fn run(request: &Request) -> Result<Report, Error> {
         let failed = Error::new(Kind::Usage, format!("there is no rule {}", finding::harmless(unknown)));
         return Err(failed.hint("docs/rules.md lists them, and each finding names its own"));
     }
-    let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
     let names = Names::new(&request.paths)?;
     let trust = request.trust_rev.as_deref().map(Trust::new).transpose()?;
+    let baseline = baseline::find(request.baseline.as_deref(), &names, trust.as_ref())?;
     let outside = from_outside(request, &names, trust.as_ref())?;
     let (is_from_outside, trust) = (outside.is_some(), trust.filter(|_| outside.is_some()));
     let index = request.staged.then(Git::here).transpose()?;
@@ -142,7 +142,10 @@ pub fn run(request: &Request) -> Result<Report, Error> {
         look_at_files(request, &names, &yardstick)?
     };
     tree::check(&mut looked, !from_git);
-    for file in &mut looked {
+    let of_baseline = baseline_path(request, &names);
+    let is_baseline = |file: &FileName| file.path.is_some() && file.path == of_baseline;
+    // What a baseline says of comments is none.
+    for file in looked.iter_mut().filter(|file| !is_baseline(&file.name)) {
         file.apply_comments(|rule| request.is_guarded(rule));
     }
     let files = looked.iter().map(|file| file.name.from_root.clone()).collect();
@@ -150,8 +153,12 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     settle(&mut findings, request, &yardstick, is_from_outside);
     let fingerprints = baseline::fingerprints(&findings);
     let all = findings.len();
-    let (findings, fingerprints): (Vec<_>, Vec<_>) =
-        findings.into_iter().zip(fingerprints).filter(|(_, fingerprint)| !baseline.contains(fingerprint)).unzip();
+    // A baseline knows nothing of itself.
+    let (findings, fingerprints): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .zip(fingerprints)
+        .filter(|(finding, fingerprint)| !baseline.contains(fingerprint) || is_baseline(&finding.file))
+        .unzip();
     let known = all - findings.len();
     let unproven = unproven(request, &yardstick);
     Ok(Report { findings, fingerprints, files, known, unproven, staged: request.staged })
@@ -237,9 +244,7 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
-    let mut found = inputs::find(&paths, names)?;
-    let baseline = baseline_path(request, names);
-    found.files.retain(|path| baseline.is_none() || names.of(path).path != baseline);
+    let found = inputs::find(&paths, names)?;
     let followed = uses::of_files(&found, names)?;
     let Found { files, links, .. } = found;
     let mut looked = in_parallel(&files, |path| {
@@ -288,7 +293,7 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     Ok(looked)
 }
 
-/// Where the baseline is: what it says of other files is nothing to report.
+/// Where the baseline is.
 fn baseline_path(request: &Request, names: &Names) -> Option<PathBuf> {
     request.baseline.as_ref().and_then(|path| names.of(path).path)
 }
@@ -321,8 +326,7 @@ fn look_at_git(
     *of_change = trust::changed_recipients(&git, &before, &tree, &versions, names, yardstick.config.as_ref())?;
     let followed = uses::in_git(&git, &versions, &tree)?;
     versions.extend(uses::newly_used(&git, &before, &tree, &versions, &followed)?);
-    let baseline = baseline_path(request, names);
-    versions.retain(|version| git::is_within(&version.path, &wanted) && Some(&version.path) != baseline.as_ref());
+    versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
     for some in versions.chunks(256) {
@@ -355,7 +359,7 @@ fn look_at_git(
         }
     }
     if request.since.is_some() {
-        compare(&git, &before, &tree, names, &mut looked)?;
+        compare(&git, &before, &tree, names, baseline_path(request, names).as_deref(), &mut looked)?;
     }
     Ok(looked)
 }
@@ -395,8 +399,15 @@ fn forgive_packed(looked: &mut Looked, bytes: &[u8]) {
     }
 }
 
-/// Finds what a branch changes about its own check: the configuration, and comments that allow something.
-fn compare<'t>(git: &Git, before: &'t Tree, tree: &'t Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
+/// Finds what a branch changes about its own check: the configuration, the baseline, and comments that allow something.
+fn compare<'t>(
+    git: &Git,
+    before: &'t Tree,
+    tree: &'t Tree,
+    names: &Names,
+    baseline: Option<&Path>,
+    looked: &mut Vec<Looked>,
+) -> Result<(), Error> {
     let by_path = |tree: &'t Tree| -> HashMap<&'t Path, &'t Version> {
         tree.files.iter().map(|version| (version.path.as_path(), version)).collect()
     };
@@ -414,7 +425,7 @@ fn compare<'t>(git: &Git, before: &'t Tree, tree: &'t Tree, names: &Names, looke
         }
         file.compare_with(&known);
     }
-    let is_configuration = |version: &&Version| version.path.ends_with(config::FILE);
+    let is_configuration = |version: &&Version| version.path.ends_with(config::FILE) || Some(version.path.as_path()) == baseline;
     let now: HashSet<&Version> = tree.files.iter().filter(is_configuration).collect();
     let then: HashSet<&Version> = before.files.iter().filter(is_configuration).collect();
     let changed: BTreeSet<&PathBuf> = now.symmetric_difference(&then).map(|version| &version.path).collect();

@@ -10,7 +10,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::Deserialize;
 
 use super::finding::Finding;
-use crate::error::{Error, Kind};
+use super::inputs::Names;
+use super::trust::Trust;
+use crate::error::{Error, Kind, warn};
 use crate::files::Input;
 
 #[derive(Deserialize)]
@@ -23,10 +25,26 @@ struct Known {
     fingerprint: String,
 }
 
+/// The fingerprints that are known: where a revision is believed, those that it has.
+pub fn find(path: Option<&Path>, names: &Names, trust: Option<&Trust<'_>>) -> Result<HashSet<String>, Error> {
+    let Some(path) = path else { return Ok(HashSet::new()) };
+    let here = || parse(path, &Input::File(path.to_owned()).read("a report")?);
+    let Some(trust) = trust else { return here() };
+    let real = std::fs::canonicalize(path).ok();
+    let Some(inside) = [names.of(path).path, real].into_iter().flatten().find(|path| trust.has_in_it(path)) else {
+        return here();
+    };
+    if let Some(bytes) = trust.file(&inside)? {
+        return parse(path, &bytes);
+    }
+    here()?;
+    warn(format!("{} has no {}: no finding counts as known", trust.revision(), path.display()));
+    Ok(HashSet::new())
+}
+
 /// Reads the fingerprints of a report.
-pub fn read(path: &Path) -> Result<HashSet<String>, Error> {
-    let bytes = Input::File(path.to_owned()).read("a report")?;
-    let report: Report = serde_json::from_slice(&bytes).map_err(|_| {
+fn parse(path: &Path, bytes: &[u8]) -> Result<HashSet<String>, Error> {
+    let report: Report = serde_json::from_slice(bytes).map_err(|_| {
         Error::new(Kind::Configuration, format!("cannot use the baseline {}", path.display()))
             .cause("it is no report of bulla check in JSON")
             .hint("bulla check --format json -o FILE writes one")

@@ -421,7 +421,7 @@ pub fn unfollowed(looked: &mut Looked, bytes: &[u8], errors: &[ManifestError]) {
         let rule = readable::rule_for(&error.reason);
         let at = sheet.offset(error.place.line, error.place.column);
         let message = match rule {
-            _ if rule == AMBIGUOUS_SECRET => UNFOLLOWED.to_owned(),
+            _ if rule == AMBIGUOUS_SECRET && !matches!(error.reason, Reason::FoldedKey { .. }) => UNFOLLOWED.to_owned(),
             _ => error.reason.to_string(),
         };
         sheet.report(rule, at..at, &Show::Nothing, &error.place.path, message);

@@ -67,8 +67,14 @@ impl Names {
     /// The file in a repository that a link leads to.
     #[must_use]
     pub fn behind(&self, link: &Path) -> Option<PathBuf> {
+        self.real(link).filter(|real| real.is_file())
+    }
+
+    /// The file or folder in a repository that a link leads to.
+    #[must_use]
+    pub fn real(&self, link: &Path) -> Option<PathBuf> {
         let real = std::fs::canonicalize(link).ok()?;
-        (real.is_file() && self.within.iter().any(|root| real.starts_with(root))).then_some(real)
+        self.within.iter().any(|root| real.starts_with(root)).then_some(real)
     }
 
     /// Names a file on the disk.
@@ -106,21 +112,41 @@ fn without_links(path: &Path) -> PathBuf {
 /// Whether kubectl would read it, or what it is rendered to, or an editor or somebody else has kept it from that.
 #[must_use]
 pub fn is_manifest(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let name = name.to_ascii_lowercase();
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    // `s.yaml.example`, `s.json~`, `s.yml-old`
+    let name = lower_name(path);
+    MANIFESTS.contains(&ending(&name)) || name == "kustomization" || is_copy(path)
+}
+
+/// Whether it is called as one that is kept from kubectl: `s.yaml.example`, `s.json~`, `s.yml-old`, `.bulla-aB3x9Z`.
+#[must_use]
+pub fn is_copy(path: &Path) -> bool {
+    let name = lower_name(path);
     let kept = |ending: &str| {
         name.match_indices(ending).any(|(at, _)| name[at + ending.len()..].starts_with(|c: char| !c.is_ascii_alphanumeric()))
     };
-    MANIFESTS.contains(&ending) || name == "kustomization" || [".yaml", ".yml", ".json"].iter().any(|ending| kept(ending))
+    !MANIFESTS.contains(&ending(&name))
+        // What a command of ours that was killed has left of the file that it replaced.
+        && (name.starts_with(crate::files::TEMPORARY) || [".yaml", ".yml", ".json"].iter().any(|ending| kept(ending)))
 }
 
-/// Whether Helm renders it, whatever its name: below `templates` in a chart.
-pub fn is_template(path: &Path, is_chart: impl Fn(&Path) -> bool) -> bool {
-    let mut folders = path.ancestors().skip(1).filter(|folder| folder.ends_with("templates"));
-    path.file_name().is_some_and(|name| name != "NOTES.txt")
-        && folders.any(|folder| is_chart(&folder.with_file_name("Chart.yaml")))
+fn lower_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}
+
+fn ending(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
+/// What Helm renders for whoever installs a chart, and does not apply.
+const NOTES: &str = "NOTES.txt";
+
+/// The file that makes a folder a chart.
+pub const CHART: &str = "Chart.yaml";
+
+/// Whether Helm renders it, whatever its name: below `templates` in a chart, or below a folder that is `rendered` by way of a link.
+pub(super) fn is_template(path: &Path, is_chart: impl Fn(&Path) -> bool, rendered: &HashSet<PathBuf>) -> bool {
+    let is_rendered =
+        |folder: &Path| rendered.contains(folder) || folder.ends_with("templates") && is_chart(&folder.with_file_name(CHART));
+    path.file_name().is_some_and(|name| name != NOTES) && path.ancestors().skip(1).any(is_rendered)
 }
 
 /// What is looked at.

@@ -9,7 +9,7 @@ use super::placeholder::is_nothing_yet;
 use super::references::Provided;
 use super::rule::PLAINTEXT_GENERATOR;
 use crate::config::without_parents;
-use crate::manifest::{Document, ManifestError, Node, Reason, ScalarValue, check_node, decode, parse};
+use crate::manifest::{Document, ManifestError, Node, Reason, Scalar, ScalarValue, check_node, decode, parse};
 
 /// A file that a generator takes values from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Uses {
     pub manifests: HashSet<PathBuf>,
     /// Values of generators, each file at most once as lines and once as a whole.
     pub values: BTreeMap<(PathBuf, bool), ValueFile>,
-    /// Configurations of generators, and the folder that the names in them start from.
-    pub generators: BTreeSet<(PathBuf, PathBuf)>,
+    /// Configurations of generators and transformers, and the folder that the names in them start from.
+    pub configurations: BTreeSet<(PathBuf, PathBuf)>,
 }
 
 /// Whether kustomize reads the file as its own.
@@ -39,7 +39,7 @@ pub fn is_kustomization(path: &Path) -> bool {
 }
 
 impl Uses {
-    /// Adds what a kustomization names, or the configuration of a generator; `folder`: where these names start. Gives what kustomize may
+    /// Adds what a kustomization names, or the configuration of a generator or transformer; `folder`: where these names start. Gives what kustomize may
     /// follow and this does not.
     pub fn add(&mut self, folder: &Path, bytes: &[u8]) -> Vec<ManifestError> {
         let source = match decode(bytes.to_vec()) {
@@ -62,31 +62,38 @@ impl Uses {
         }
     }
 
-    /// `is_inline`: the configuration of a generator that stands in the place of its file's name, in which no others stand.
+    /// `is_inline`: a configuration that stands in the place of its file's name, in which no others stand.
     fn add_document(&mut self, folder: &Path, document: &Document<'_>, is_inline: bool) -> Result<(), ManifestError> {
         let Some(root) = document.root() else { return Ok(()) };
         let near = |named: &str| without_parents(&folder.join(named));
         let mut reader = Reader { document, refused: None };
         reader.see(root);
         reader.list(root, "kind");
-        for item in reader.list(root, "items") {
+        let items = reader.list(root, "items");
+        for item in items {
             reader.list(item, "kind");
+        }
+        // Of a transformer that applies patches.
+        for object in [root].into_iter().chain(items) {
+            for named in object.get("path").into_iter().chain(reader.list(object, "paths")) {
+                self.manifests.extend(reader.text(named).map(near));
+            }
         }
         for field in MANIFESTS.into_iter().filter(|_| !is_inline) {
             for entry in reader.list(root, field) {
                 let Some(named) = reader.text(entry).or_else(|| reader.text(entry.get("path")?)) else { continue };
-                let is_generator = field == GENERATORS;
-                if is_generator && named.contains(':') {
+                self.manifests.insert(near(named));
+                if !CONFIGURATIONS.contains(&field) {
+                    continue;
+                }
+                // A name may look like a configuration, and what is none to us may be one to kustomize: both are followed.
+                self.configurations.insert((near(named), folder.to_owned()));
+                if named.contains(':') {
                     let refused = decode(named.into()).and_then(|source| {
                         parse(&source)?.iter().try_for_each(|document| self.add_document(folder, document, true))
                     });
                     reader.note(refused.map_err(|error| ManifestError { place: document.place(entry), reason: error.reason }));
-                    continue;
                 }
-                if is_generator {
-                    self.generators.insert((near(named), folder.to_owned()));
-                }
-                self.manifests.insert(near(named));
             }
         }
         for generator in generators(root) {
@@ -123,8 +130,21 @@ impl<'d> Reader<'d, '_> {
 
     fn see(&mut self, node: &'d Node) {
         if self.refused.is_none() {
-            self.note(check_node(self.document, node));
+            self.note(check_node(self.document, node).and_then(|()| self.check_letters(node)));
         }
+    }
+
+    /// Go's `encoding/json` takes a key for a field whatever the case of its letters, and `ſ` and the Kelvin sign for `s` and `k`.
+    fn check_letters(&self, node: &Node) -> Result<(), ManifestError> {
+        for key in node.as_mapping().unwrap_or_default().iter().filter_map(|(key, _)| key.as_scalar().map(|_| key)) {
+            let written = key.as_scalar().map_or("", Scalar::raw);
+            let folded = written.to_lowercase().replace('ſ', "s");
+            let field = MANIFESTS.iter().chain(&FIELDS).find(|field| field.eq_ignore_ascii_case(&folded) && **field != written);
+            if let Some(field) = field {
+                return Err(ManifestError { place: self.document.place(key), reason: Reason::FoldedKey { field } });
+            }
+        }
+        Ok(())
     }
 
     fn text(&mut self, node: &'d Node) -> Option<&'d str> {
@@ -154,8 +174,14 @@ impl<'d> Reader<'d, '_> {
     }
 }
 
-/// The field whose entries may also be the configuration itself.
+/// The field whose entries name generators, or are some.
 const GENERATORS: &str = "generators";
+
+/// Fields whose entries may also be the configuration itself.
+const CONFIGURATIONS: [&str; 3] = [GENERATORS, "transformers", "validators"];
+
+/// Other fields that are followed.
+const FIELDS: [&str; 7] = ["secretGenerator", "literals", "files", "envs", "env", "path", "paths"];
 
 /// Fields of a kustomization whose entries name manifests, as text or under `path`.
 const MANIFESTS: [&str; 11] = [

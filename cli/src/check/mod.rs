@@ -53,13 +53,12 @@ use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use self::file::{Looked, Yardstick};
-use self::finding::{FileName, Finding};
+use self::finding::{FileName, Finding, Sheet, Show};
 use self::git::{Content, Git, Tree, Version};
-use self::inputs::{Found, Names, is_manifest, is_template};
+use self::inputs::{Found, Names, is_copy, is_manifest};
 use self::keys::Keys;
-use self::rule::{Rule, Severity};
+use self::rule::{LFS_POINTER, NOT_TEXT, Rule, Severity};
 use self::trust::Trust;
-use self::uses::Followed;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, warn};
 use crate::files::Input;
@@ -124,9 +123,9 @@ pub fn run(request: &Request) -> Result<Report, Error> {
         let failed = Error::new(Kind::Usage, format!("there is no rule {}", finding::harmless(unknown)));
         return Err(failed.hint("docs/rules.md lists them, and each finding names its own"));
     }
-    let baseline = request.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
     let names = Names::new(&request.paths)?;
     let trust = request.trust_rev.as_deref().map(Trust::new).transpose()?;
+    let baseline = baseline::find(request.baseline.as_deref(), &names, trust.as_ref())?;
     let outside = from_outside(request, &names, trust.as_ref())?;
     let (is_from_outside, trust) = (outside.is_some(), trust.filter(|_| outside.is_some()));
     let index = request.staged.then(Git::here).transpose()?;
@@ -143,7 +142,10 @@ pub fn run(request: &Request) -> Result<Report, Error> {
         look_at_files(request, &names, &yardstick)?
     };
     tree::check(&mut looked, !from_git);
-    for file in &mut looked {
+    let of_baseline = baseline_path(request, &names);
+    let is_baseline = |file: &FileName| file.path.is_some() && file.path == of_baseline;
+    // What a baseline says of comments is none.
+    for file in looked.iter_mut().filter(|file| !is_baseline(&file.name)) {
         file.apply_comments(|rule| request.is_guarded(rule));
     }
     let files = looked.iter().map(|file| file.name.from_root.clone()).collect();
@@ -151,8 +153,12 @@ pub fn run(request: &Request) -> Result<Report, Error> {
     settle(&mut findings, request, &yardstick, is_from_outside);
     let fingerprints = baseline::fingerprints(&findings);
     let all = findings.len();
-    let (findings, fingerprints): (Vec<_>, Vec<_>) =
-        findings.into_iter().zip(fingerprints).filter(|(_, fingerprint)| !baseline.contains(fingerprint)).unzip();
+    // A baseline knows nothing of itself.
+    let (findings, fingerprints): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .zip(fingerprints)
+        .filter(|(finding, fingerprint)| !baseline.contains(fingerprint) || is_baseline(&finding.file))
+        .unzip();
     let known = all - findings.len();
     let unproven = unproven(request, &yardstick);
     Ok(Report { findings, fingerprints, files, known, unproven, staged: request.staged })
@@ -238,19 +244,21 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     let paths = if request.paths.is_empty() { &here[..] } else { &request.paths };
     let (stdin, paths): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path == Path::new("-"));
     let named: HashSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
-    let mut found = inputs::find(&paths, names)?;
-    let baseline = baseline_path(request, names);
-    found.files.retain(|path| baseline.is_none() || names.of(path).path != baseline);
-    let Followed { uses, refused, .. } = uses::of_files(&found, names)?;
+    let found = inputs::find(&paths, names)?;
+    let followed = uses::of_files(&found, names)?;
     let Found { files, links, .. } = found;
     let mut looked = in_parallel(&files, |path| {
         let name = names.of(path);
-        let used = |path: &PathBuf| uses.manifests.contains(path) || is_template(path, Path::is_file);
-        let manifest = named.contains(path) || is_manifest(path) || name.path.as_ref().is_some_and(used);
+        let used = name.path.as_ref().is_some_and(|path| followed.is_used(path));
+        let manifest = named.contains(path) || is_manifest(path) || used;
         Ok(match read(path, manifest)? {
             Some(Content::Whole(bytes)) => {
-                let refused = name.path.as_ref().and_then(|path| refused.get(path));
-                Some(look(name, &bytes, manifest, false, refused, yardstick))
+                let refused = name.path.as_ref().and_then(|path| followed.refused.get(path));
+                let mut looked = look(name, &bytes, manifest, false, refused, yardstick);
+                if !used && is_copy(path) {
+                    forgive_packed(&mut looked, &bytes);
+                }
+                Some(looked)
             }
             Some(Content::TooLarge(length)) => Some(file::too_large(name, length, manifest)),
             None => None,
@@ -270,9 +278,10 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     if looked.is_empty() {
         warn("no file was looked at");
     }
-    if !uses.values.is_empty() {
+    let values = &followed.uses.values;
+    if !values.is_empty() {
         let by_path: HashMap<PathBuf, &PathBuf> = files.iter().filter_map(|path| Some((names.of(path).path?, path))).collect();
-        for ((path, _), source) in &uses.values {
+        for ((path, _), source) in values {
             // What is not among the files is not in the repository either, or was not asked for.
             if let Some(path) = by_path.get(path)
                 && let Some(Content::Whole(bytes)) = read(path, true)?
@@ -284,7 +293,7 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     Ok(looked)
 }
 
-/// Where the baseline is: what it says of other files is nothing to report.
+/// Where the baseline is.
 fn baseline_path(request: &Request, names: &Names) -> Option<PathBuf> {
     request.baseline.as_ref().and_then(|path| names.of(path).path)
 }
@@ -317,29 +326,31 @@ fn look_at_git(
     *of_change = trust::changed_recipients(&git, &before, &tree, &versions, names, yardstick.config.as_ref())?;
     let followed = uses::in_git(&git, &versions, &tree)?;
     versions.extend(uses::newly_used(&git, &before, &tree, &versions, &followed)?);
-    let Followed { uses, refused, .. } = followed;
-    let all = tree.files.iter().chain(&versions).map(|version| &version.path);
-    let charts: HashSet<PathBuf> = all.filter(|path| path.ends_with("Chart.yaml")).cloned().collect();
-    let baseline = baseline_path(request, names);
-    versions.retain(|version| git::is_within(&version.path, &wanted) && Some(&version.path) != baseline.as_ref());
+    versions.retain(|version| git::is_within(&version.path, &wanted));
     let mut looked = Vec::new();
     // Not all at once: a long history would not fit.
     for some in versions.chunks(256) {
         let contents: Vec<_> = some.iter().map(|version| Ok((version, git.read(version)?))).collect::<Result<_, Error>>()?;
         looked.extend(in_parallel(&contents, |(version, content)| {
             let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
-            let used = |path| uses.manifests.contains(path) || is_template(path, |chart| charts.contains(chart));
-            let manifest = !version.is_link && (is_manifest(&version.path) || used(&version.path));
+            let used = followed.is_used(&version.path);
+            let manifest = !version.is_link && (is_manifest(&version.path) || used);
             let history = version.commit.is_some();
             Ok(Some(match content {
-                Content::Whole(bytes) => look(name, bytes, manifest, history, refused.get(version), yardstick),
+                Content::Whole(bytes) => {
+                    let mut looked = look(name, bytes, manifest, history, followed.refused.get(version), yardstick);
+                    if !used && is_copy(&version.path) {
+                        forgive_packed(&mut looked, bytes);
+                    }
+                    looked
+                }
                 Content::TooLarge(length) => file::too_large(name, *length, manifest),
             }))
         })?);
     }
     for version in versions.iter().filter(|version| !version.is_link) {
         for is_env in [true, false] {
-            if let Some(source) = uses.values.get(&(version.path.clone(), is_env))
+            if let Some(source) = followed.uses.values.get(&(version.path.clone(), is_env))
                 && let Content::Whole(bytes) = git.read(version)?
             {
                 let name = FileName { commit: version.commit.clone(), ..names.of(&version.path) };
@@ -348,7 +359,7 @@ fn look_at_git(
         }
     }
     if request.since.is_some() {
-        compare(&git, &before, &tree, names, &mut looked)?;
+        compare(&git, &before, &tree, names, baseline_path(request, names).as_deref(), &mut looked)?;
     }
     Ok(looked)
 }
@@ -369,11 +380,34 @@ fn look(
     if looked.name.from_root.ends_with(".gitattributes") && !history {
         file::attributes(&mut looked, bytes);
     }
+    if is_manifest && !history && bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let mut sheet = Sheet::new(&looked.name, "");
+        sheet.report(LFS_POINTER, 0..0, &Show::Nothing, "", "Git has a pointer in its place: nothing in it was looked at");
+        let findings = sheet.findings;
+        looked.findings.extend(findings);
+    }
     looked
 }
 
-/// Finds what a branch changes about its own check: the configuration, and comments that allow something.
-fn compare<'t>(git: &Git, before: &'t Tree, tree: &'t Tree, names: &Names, looked: &mut Vec<Looked>) -> Result<(), Error> {
+/// Takes back that a copy is no text where it has no word of Secrets: compressed or encrypted it has any bytes, also those of a disguise.
+fn forgive_packed(looked: &mut Looked, bytes: &[u8]) {
+    if looked.findings.iter().any(|finding| finding.rule == NOT_TEXT) {
+        let text: Zeroizing<Vec<u8>> = Zeroizing::new(bytes.iter().copied().filter(|byte| *byte != 0).collect());
+        if ["ecret", "kind"].iter().any(|word| !text.windows(word.len()).any(|part| part == word.as_bytes())) {
+            looked.findings.retain(|finding| finding.rule != NOT_TEXT);
+        }
+    }
+}
+
+/// Finds what a branch changes about its own check: the configuration, the baseline, and comments that allow something.
+fn compare<'t>(
+    git: &Git,
+    before: &'t Tree,
+    tree: &'t Tree,
+    names: &Names,
+    baseline: Option<&Path>,
+    looked: &mut Vec<Looked>,
+) -> Result<(), Error> {
     let by_path = |tree: &'t Tree| -> HashMap<&'t Path, &'t Version> {
         tree.files.iter().map(|version| (version.path.as_path(), version)).collect()
     };
@@ -391,7 +425,7 @@ fn compare<'t>(git: &Git, before: &'t Tree, tree: &'t Tree, names: &Names, looke
         }
         file.compare_with(&known);
     }
-    let is_configuration = |version: &&Version| version.path.ends_with(config::FILE);
+    let is_configuration = |version: &&Version| version.path.ends_with(config::FILE) || Some(version.path.as_path()) == baseline;
     let now: HashSet<&Version> = tree.files.iter().filter(is_configuration).collect();
     let then: HashSet<&Version> = before.files.iter().filter(is_configuration).collect();
     let changed: BTreeSet<&PathBuf> = now.symmetric_difference(&then).map(|version| &version.path).collect();

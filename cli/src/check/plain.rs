@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::finding::{Sheet, Show, harmless};
 use super::placeholder::{is_nothing_yet, is_placeholder};
 use super::rule::PLAINTEXT_SECRET;
+use super::sift::sift;
 use super::{actions, template};
 use crate::manifest::{Document, Kind, Node, Scalar, ScalarStyle, ScalarValue, parse_part};
 
@@ -81,7 +82,7 @@ fn walk(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, implied: bo
             }
         }
         Kind::Sequence(items) => items.iter().for_each(|item| walk(sheet, document, item, false, way, covered)),
-        Kind::Scalar(scalar) if scalar.style() == ScalarStyle::Block && scalar.raw().contains("Secret") => {
+        Kind::Scalar(scalar) if scalar.style() == ScalarStyle::Block && sift(scalar.raw().as_bytes()).may_be_secret() => {
             block(sheet, document, node, way, covered);
         }
         Kind::Scalar(_) | Kind::Alias(_) => {}

@@ -87,6 +87,8 @@ rules! {
         "split the file, or leave it out";
     LARGE_TEXT: "large-text", Warning, "A text that is too large to be searched for private keys",
         "leave it out, if it is made by a program";
+    LFS_POINTER: "lfs-pointer", Warning, "A manifest that Git LFS keeps elsewhere",
+        "keep manifests in Git itself, or check them where git lfs pull has brought them";
     NOT_YAML: "not-yaml", Error, "A manifest with Secrets that is not YAML",
         "mend the line that is named, or the one above it";
     UNRENDERED_TEMPLATE: "unrendered-template", Note, "Sealed values in a template, looked at only when it is rendered",
@@ -184,6 +186,7 @@ pub fn is_guarded(rule: &Rule) -> bool {
         ENCRYPTED_PRIVATE_KEY,
         TOO_LARGE,
         NOT_TEXT,
+        LFS_POINTER,
         NOT_YAML,
         FOREIGN_LINE_BREAK,
         FOREIGN_DOCUMENT,

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use bulla_shared::recipients::{OldKey, RecipientsFile};
+use zeroize::Zeroizing;
 
 use super::finding::{Finding, Sheet, Show};
 use super::git::{Content, Git, Tree, Version};
@@ -51,6 +52,24 @@ impl<'r> Trust<'r> {
                 .cause(cause)
                 .hint("its .bulla.yaml names this file: mend the one or the other there")
         })
+    }
+
+    /// Whether a file is in its repository.
+    #[must_use]
+    pub fn has_in_it(&self, path: &Path) -> bool {
+        path.starts_with(self.git.root())
+    }
+
+    /// Any file as it has it.
+    pub fn file(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let Some(version) = at(&self.tree, path) else { return Ok(None) };
+        match self.git.read(version)? {
+            Content::Whole(bytes) => Ok(Some(bytes)),
+            Content::TooLarge(length) => {
+                let failed = Error::new(Kind::Io, format!("cannot read {} of {}", path.display(), self.revision));
+                Err(failed.cause(format!("{length} bytes are too many")).hint("make a shorter one"))
+            }
+        }
     }
 
     fn text(&self, version: &Version) -> Result<Result<String, String>, Error> {

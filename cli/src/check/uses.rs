@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use super::git::{Content, Git, Tree, Version};
-use super::inputs::{Found, Names, is_manifest};
+use super::inputs::{CHART, Found, Names, is_manifest, is_template};
 use super::kustomize::{Uses, is_kustomization};
 use super::read;
 use crate::error::Error;
@@ -20,11 +20,18 @@ pub struct Followed<K> {
     read: HashSet<K>,
     /// What kustomize may read otherwise.
     pub refused: HashMap<K, Vec<ManifestError>>,
+    /// Files that make charts; none where the disk is asked.
+    charts: Option<HashSet<PathBuf>>,
+    /// Folders that Helm renders by way of links.
+    rendered: HashSet<PathBuf>,
 }
+
+/// Most links that are followed one after the other, as Linux has it.
+const MOST_LINKS: usize = 40;
 
 impl<K: Clone + Hash + Eq> Followed<K> {
     fn nothing() -> Self {
-        Self { uses: Uses::default(), read: HashSet::new(), refused: HashMap::new() }
+        Self { uses: Uses::default(), read: HashSet::new(), refused: HashMap::new(), charts: None, rendered: HashSet::new() }
     }
 
     fn add(&mut self, file: K, folder: &Path, bytes: &[u8]) {
@@ -33,6 +40,33 @@ impl<K: Clone + Hash + Eq> Followed<K> {
         if !refused.is_empty() {
             self.refused.insert(file, refused);
         }
+    }
+
+    /// Whether a file is a manifest whatever its name.
+    #[must_use]
+    pub fn is_used(&self, path: &Path) -> bool {
+        self.uses.manifests.contains(path) || self.is_rendered(path)
+    }
+
+    fn is_rendered(&self, path: &Path) -> bool {
+        let is_chart = |chart: &Path| self.charts.as_ref().map_or_else(|| chart.is_file(), |charts| charts.contains(chart));
+        is_template(path, is_chart, &self.rendered)
+    }
+
+    /// Adds where links lead that kubectl follows because of their names, and Helm because of their places.
+    fn add_links(&mut self, links: &[&Path], real: impl Fn(&Path) -> Option<PathBuf>) {
+        for _ in 0..MOST_LINKS {
+            // A link that is `templates` itself, or a folder below.
+            let found = links.iter().filter(|link| self.is_rendered(&link.join("any"))).filter_map(|link| real(link));
+            let (found, known) = (found.collect::<Vec<_>>(), self.rendered.len());
+            self.rendered.extend(found);
+            if self.rendered.len() == known {
+                break;
+            }
+        }
+        let links = links.iter().filter(|link| is_manifest(link) || self.is_rendered(link));
+        let manifests: Vec<_> = links.filter_map(|link| real(link)).collect();
+        self.uses.manifests.extend(manifests);
     }
 }
 
@@ -58,7 +92,7 @@ pub fn of_files(found: &Found, names: &Names) -> Result<Followed<PathBuf>, Error
             add(&mut followed, file, &folder_of(&link))?;
         }
     }
-    for (file, folder) in std::mem::take(&mut followed.uses.generators) {
+    for (file, folder) in std::mem::take(&mut followed.uses.configurations) {
         if let Some(file) = names.behind(&file) {
             add(&mut followed, file, &folder)?;
         }
@@ -66,8 +100,8 @@ pub fn of_files(found: &Found, names: &Names) -> Result<Followed<PathBuf>, Error
     if !found.links.is_empty() {
         followed.uses.resolve(|path| names.behind(path));
     }
-    let links = found.links.iter().filter(|link| is_manifest(link));
-    followed.uses.manifests.extend(links.filter_map(|link| names.behind(link)));
+    let links: Vec<PathBuf> = found.links.iter().filter_map(absolute).collect();
+    followed.add_links(&links.iter().map(PathBuf::as_path).collect::<Vec<_>>(), |link| names.real(link));
     Ok(followed)
 }
 
@@ -105,7 +139,7 @@ pub fn in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Followed<V
             add(&mut followed, version, &folder_of(link))?;
         }
     }
-    for (file, folder) in std::mem::take(&mut followed.uses.generators) {
+    for (file, folder) in std::mem::take(&mut followed.uses.configurations) {
         for version in of(&file) {
             add(&mut followed, version, &folder)?;
         }
@@ -113,11 +147,13 @@ pub fn in_git(git: &Git, versions: &[Version], tree: &Tree) -> Result<Followed<V
     if !tree.links.is_empty() {
         followed.uses.resolve(|path| Some(tree.resolve(path)));
     }
-    followed.uses.manifests.extend(tree.links.keys().filter(|link| is_manifest(link)).map(|link| tree.resolve(link)));
+    let paths = tree.files.iter().chain(versions).map(|version| &version.path).chain(tree.links.keys());
+    followed.charts = Some(paths.filter(|path| path.ends_with(CHART)).cloned().collect());
+    followed.add_links(&tree.links.keys().map(PathBuf::as_path).collect::<Vec<_>>(), |link| Some(tree.resolve(link)));
     Ok(followed)
 }
 
-/// Files that have not changed, and that kustomizations or links make manifests or values only now.
+/// Files that have not changed, and that kustomizations, links or charts make manifests or values only now.
 pub fn newly_used(
     git: &Git,
     before: &Tree,
@@ -125,15 +161,15 @@ pub fn newly_used(
     versions: &[Version],
     now: &Followed<Version>,
 ) -> Result<Vec<Version>, Error> {
-    if before.links == tree.links && !versions.iter().any(|version| now.read.contains(version)) {
+    let matters = |version: &Version| now.read.contains(version) || version.path.ends_with(CHART);
+    if before.links == tree.links && !versions.iter().any(matters) {
         return Ok(Vec::new());
     }
-    let then = in_git(git, &[], before)?.uses;
-    let now = &now.uses;
+    let then = in_git(git, &[], before)?;
     let is_value = |uses: &Uses, path: &Path| [true, false].map(|is_env| uses.values.contains_key(&(path.to_owned(), is_env)));
     let is_new = |path: &Path| {
-        let manifest = !is_manifest(path) && now.manifests.contains(path) && !then.manifests.contains(path);
-        manifest || is_value(now, path) != is_value(&then, path)
+        let manifest = !is_manifest(path) && now.is_used(path) && !then.is_used(path);
+        manifest || is_value(&now.uses, path) != is_value(&then.uses, path)
     };
     let known: HashSet<&Version> = versions.iter().collect();
     let files = tree.files.iter().filter(|version| !known.contains(version) && is_new(&version.path));

@@ -40,7 +40,7 @@ pub struct Args {
     /// Recipients that may be sealed to, instead of those that the repository names; may be repeated
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
-    /// Take .bulla.yaml and the recipients files that it names from this revision, such as the target branch of a pull request
+    /// Take .bulla.yaml, the recipients files that it names and the baseline from this revision, such as the target branch of a pull request
     #[arg(long, value_name = "REV", conflicts_with_all = ["trust", "config"])]
     trust_rev: Option<String>,
     /// Configuration to use instead of .bulla.yaml, as if it stood in the root of the repository

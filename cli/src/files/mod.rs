@@ -17,6 +17,9 @@ use crate::signals::HeldBack;
 
 pub use replace::{replace, replace_if_still};
 
+/// How names of files begin that take the place of others.
+pub const TEMPORARY: &str = ".bulla-";
+
 /// How messages name standard input.
 pub const STDIN: &str = "standard input";
 
@@ -151,7 +154,7 @@ pub fn create(path: &Path, bytes: &[u8], access: Access) -> Result<(), Error> {
 /// A file beside `path` with all bytes in it; it goes away unless it takes the place of `path`.
 fn temporary(path: &Path, access: Access, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".bulla-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     if access == Access::Default {
         use std::os::unix::fs::PermissionsExt as _;

@@ -159,6 +159,12 @@ pub enum Reason {
         /// What it is read as.
         found: &'static str,
     },
+    /// `Resources: x` in a kustomization.
+    #[error("kustomize reads this key as {field}, whatever the case of its letters, so that it is not followed")]
+    FoldedKey {
+        /// The field.
+        field: &'static str,
+    },
     /// A tag in a Secret that YAML does not define, or one inside `{}` or `[]`, where parsers differ.
     #[error("a tag in a Secret that parsers read differently")]
     Tag,
@@ -200,6 +206,7 @@ impl Reason {
             }
             Self::ComplexKey => "put the key in quotes; if this is a template, render it first, for example with helm template",
             Self::KeyNotText { .. } => "put the key in quotes",
+            Self::FoldedKey { .. } => "write the key as kustomize documents it",
             Self::Tag => "remove the tag, and quote the value if it is meant as text",
             Self::TabIndent => "indent with spaces",
             Self::MissingApiVersion => "add apiVersion: v1",

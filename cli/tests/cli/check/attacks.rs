@@ -119,7 +119,9 @@ fn an_alias_behind_braces() {
 fn a_manifest_in_a_block_of_text() {
     let inner = "    apiVersion: v1\n    kind: Secret\n    metadata: {name: a}\n    stringData:\n      p: hunter2\n";
     let patch = format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\npatches:\n- patch: |-\n{inner}");
-    assert_eq!(rules("repo/kustomization.yaml", patch), ["plaintext-secret"]);
+    assert_eq!(rules("repo/kustomization.yaml", &patch), ["plaintext-secret"]);
+    let disguised = patch.replace("kind: Secret", "kind: \"S\\x65cret\"");
+    assert_eq!(rules("repo/kustomization.yaml", disguised), ["plaintext-secret"]);
     let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n  secret.yaml: |\n{inner}");
     assert_eq!(found(map), ["plaintext-secret"]);
 }

@@ -209,6 +209,36 @@ fn a_revision_that_is_believed() {
     world.bulla(&["check", "--trust-rev", "other~1"]).fails(3, "check_trust_rev_without_file");
 }
 
+/// A branch may write the baseline: it is that of the revision which counts, and a change is seen.
+#[test]
+fn the_baseline_of_a_revision() {
+    let world = repository();
+    git(&world, &["checkout", "-qb", "branch"]);
+    world.write("repo/s.yaml", SECRET);
+    let all = world.bulla(&["check", "--format", "json", "repo"]).partly().exits(1);
+    world.write("known.json", all.text());
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "second"]);
+    let changed = is("changed-rules", "known.json", 1);
+    let secret = is("plaintext-secret", "repo/s.yaml", 5);
+    let since = ["--baseline", "known.json", "--since", "main"];
+    assert_eq!(check(&world, &since), std::slice::from_ref(&changed));
+    let trusting = [&since[..], &["--trust-rev", "main"]].concat();
+    assert_eq!(check(&world, &trusting), [changed, secret]);
+    let outcome = world.bulla(&[&["check"], &trusting[..]].concat()).partly().exits(1);
+    assert!(outcome.stderr.contains("main has no known.json: no finding counts as known"), "{}", outcome.stderr);
+    assert_eq!(check(&world, &["--baseline", "known.json", "--trust-rev", "branch"]), []);
+    git(&world, &["rm", "-q", "known.json"]);
+    assert_eq!(check(&world, &["--baseline", "known.json", "--trust-rev", "branch"]), []);
+    world.bulla(&["check", "--baseline", "known.json", "--trust-rev", "main"]).exits(74);
+    // Whoever runs the check brings one from outside.
+    let outside = world.path("").with_extension("known");
+    std::fs::write(&outside, all.text()).unwrap();
+    let path = outside.to_str().unwrap();
+    assert_eq!(check(&world, &["--baseline", path, "--trust-rev", "main"]), []);
+    std::fs::remove_file(outside).unwrap();
+}
+
 /// What uses a file need not change with it.
 #[test]
 fn values_and_manifests_of_a_kustomization_that_has_not_changed() {

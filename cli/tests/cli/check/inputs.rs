@@ -93,6 +93,71 @@ fn private_keys_in_any_text() {
     }
 }
 
+/// Compressed or encrypted, a copy has any bytes; what an editor leaves has those of a Secret.
+#[test]
+fn copies_that_are_no_text() {
+    let world = world();
+    for name in ["dump.json.gz", "secret.yaml.age", "secret.yaml.gpg"] {
+        world.write(&format!("repo/{name}"), b"\x1f\x8b\x08\0\xff!<\xfe\0");
+    }
+    world.write("repo/.secret.yaml.swp", [b"b0VIM\0\xff", SECRET.as_bytes()].concat());
+    world.write("repo/secret.yaml.enc", SECRET);
+    world.write("repo/x.yaml", b"\xff!<");
+    let found: Vec<_> = check(&world, &["repo"]).into_iter().map(|(rule, file, _)| format!("{rule} {file}")).collect();
+    assert_eq!(found, ["not-text repo/.secret.yaml.swp", "plaintext-secret repo/secret.yaml.enc", "not-text repo/x.yaml"]);
+    git(&world, &["init", "-q"]);
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged", "--skip", "changed-recipients", "repo"]).len(), 3);
+}
+
+/// Git has a pointer, and whoever checks it out another file.
+#[test]
+fn pointers_of_git_lfs() {
+    let world = world();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 90\n", "0".repeat(64));
+    for name in ["s.yaml", "s.bin"] {
+        world.write(&format!("repo/{name}"), &pointer);
+    }
+    let found = [("lfs-pointer".to_owned(), "repo/s.yaml".to_owned(), 1)];
+    assert_eq!(check(&world, &["repo"]), found);
+    git(&world, &["init", "-q"]);
+    git(&world, &["add", "."]);
+    assert_eq!(check(&world, &["--staged", "--skip", "changed-recipients", "repo"]), found);
+}
+
+/// Helm follows links: to a template, to a folder of them, to what makes a chart.
+#[test]
+fn charts_behind_links() {
+    use std::os::unix::fs::symlink;
+    let world = world();
+    git(&world, &["init", "-q"]);
+    for name in ["a/secret", "a/templates/a", "b/dir/b", "c/dir/c/c", "c/more/d", "d/templates/e", "d/templates/NOTES.txt"] {
+        world.write(&format!("repo/{name}"), SECRET);
+    }
+    for name in ["b/Chart.yaml", "c/Chart.yaml", "d/dir/Chart.yaml"] {
+        world.write(&format!("repo/{name}"), "name: c\n");
+    }
+    std::fs::create_dir(world.path("repo/b/templates")).unwrap();
+    git(&world, &["add", "."]);
+    git(&world, &["commit", "-qm", "first"]);
+    assert_eq!(check(&world, &["repo"]), []);
+    world.write("repo/a/Chart.yaml", "name: c\n");
+    symlink("../../a/secret", world.path("repo/b/templates/link")).unwrap();
+    symlink("../dir", world.path("repo/b/templates/folder")).unwrap();
+    symlink("dir", world.path("repo/c/templates")).unwrap();
+    symlink("../../more", world.path("repo/c/dir/c/more")).unwrap();
+    symlink("dir/Chart.yaml", world.path("repo/d/Chart.yaml")).unwrap();
+    git(&world, &["add", "."]);
+    let wanted = ["a/secret", "a/templates/a", "b/dir/b", "c/dir/c/c", "c/more/d", "d/templates/e"];
+    let found =
+        |args: &[&str]| -> Vec<_> { check(&world, args).into_iter().map(|(rule, file, _)| format!("{rule} {file}")).collect() };
+    let wanted = wanted.map(|name| format!("plaintext-secret repo/{name}"));
+    assert_eq!(found(&["repo"]), wanted);
+    assert_eq!(found(&["--staged", "repo"]), wanted);
+    git(&world, &["commit", "-qm", "second"]);
+    assert_eq!(found(&["--since", "HEAD~1", "repo"]), wanted);
+}
+
 /// Helm renders whatever stands below `templates`, and editors leave what they saved before.
 #[test]
 fn manifests_by_other_names() {
@@ -100,6 +165,7 @@ fn manifests_by_other_names() {
     world.write("repo/chart/Chart.yaml", "name: c\n");
     let manifests = [
         "#s.yaml#",
+        ".bulla-aB3x9Z",
         "chart/templates/db.txt",
         "chart/templates/tests/db",
         "s.json.bak",

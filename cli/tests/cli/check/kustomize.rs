@@ -41,6 +41,12 @@ fn one_that_cannot_be_followed_is_an_error_whatever_its_words() {
         ("ambiguous-secret", 2, "x: &v p=hunter2\nsecretGenerator: [{name: a, literals: [*v]}]\n"),
         ("ambiguous-secret", 2, "x: &v {literals: [p=hunter2]}\nsecretGenerator: [{name: a, <<: *v}]\n"),
         ("ambiguous-secret", 1, "generators: ['{kind: &k SecretGenerator, x: *k, envs: [!!str s]}']\n"),
+        ("ambiguous-secret", 1, "Resources: [secret.txt]\n"),
+        ("ambiguous-secret", 1, "re\u{17f}ources: [secret.txt]\n"),
+        ("ambiguous-secret", 1, "patches: [{Path: secret.txt}]\n"),
+        ("ambiguous-secret", 1, "SECRETGENERATOR: [{Name: a, Literals: [password=hunter2]}]\n"),
+        ("ambiguous-secret", 2, "secretGenerator:\n- {name: a, Literals: [password=hunter2]}\n"),
+        ("ambiguous-secret", 1, "generators: ['{kind: SecretGenerator, LITERALS: [p=hunter2]}']\n"),
         ("foreign-line-break", 1, "resources: [secret.txt] # \u{2028}\n"),
         ("duplicate-key", 2, "resources: [a.yaml]\nresources: [secret.txt]\n"),
         ("not-yaml", 1, "x: \"a\"#b\nresources: [secret.txt]\n"),
@@ -58,6 +64,7 @@ fn one_that_is_fine_is_silent() {
         "resources: [2024, ./base, 'https://example.com/x?ref=1']\ngenerators: [base]\n",
         "patches:\n- {path: p.yaml, target: &t {kind: Deployment}}\n- {path: q.yaml, target: *t}\n",
         "secretGenerator:\n- {name: a, envs: [none.env], options: &o {disableNameSuffixHash: true}}\n- {name: b, files: ['c=${D}'], options: *o}\n",
+        "commonLabels: {Resources: a, Path: b}\nconfigMapGenerator: [{name: a, Literals: [a=b]}]\n",
         "commonLabels: &l {a: b}\nconfigMapGenerator: [{name: a, literals: [!!str a=b]}]\nx: *l\n",
     ] {
         assert_eq!(found(&kustomization(text)), [], "{text}");
@@ -76,6 +83,27 @@ fn generators_of_their_own() {
     world.write("repo/k/s.env", "A=hunter2\n");
     world.write("repo/k/f", "hunter2\n");
     assert_eq!(found(&world), [is("plaintext-generator", "k/f", 1), is("plaintext-generator", "k/s.env", 1)]);
+}
+
+#[test]
+fn patches_of_transformers() {
+    let secret = [is("plaintext-secret", "k/secret.txt", 4)];
+    assert_eq!(found(&kustomization("transformers: ['{kind: PatchTransformer, path: secret.txt}']\n")), secret);
+    for config in ["{kind: PatchStrategicMergeTransformer, paths: [secret.txt]}", "{kind: List, items: [{path: secret.txt}]}"] {
+        let world = kustomization("transformers: [t/t.txt]\n");
+        world.write("repo/k/t/t.txt", config);
+        assert_eq!(found(&world), secret, "{config}");
+    }
+}
+
+/// kustomize takes for a name what it cannot read as a configuration.
+#[test]
+fn names_that_look_like_configurations() {
+    for name in ["g: x.txt", "a:b", "{a: b"] {
+        let world = kustomization(&format!("generators: ['{name}']\n"));
+        world.write(&format!("repo/k/{name}"), GENERATOR);
+        assert!(found(&world).contains(&is("plaintext-generator", &format!("k/{name}"), 1)), "{name}");
+    }
 }
 
 /// Configurations within configurations are none, and are not read.

@@ -86,6 +86,19 @@ fn a_baseline_makes_no_findings_of_its_own() {
     assert!(outcome.text().contains("no findings in "), "{}", outcome.text());
 }
 
+/// Nor does it hide any: it is a file like others, and does not know itself.
+#[test]
+fn a_baseline_that_is_a_secret_too() {
+    let world = world();
+    let secret = r#""apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"stringData":{"a":"bulla-canary-7f3a"}"#;
+    world.write("repo/known.json", format!("{{{secret}}}"));
+    let outcome = world.bulla(&["check", "--format", "json", "repo"]).partly().exits(1);
+    let fingerprints = outcome.text().lines().filter(|line| line.contains("fingerprint")).collect::<String>();
+    world.write("repo/known.json", format!("{{{secret},\"findings\":[{{{fingerprints}}}]}}"));
+    let outcome = world.bulla(&["check", "--baseline", "repo/known.json", "--format", "json", "repo"]).partly().exits(1);
+    assert_eq!(places(&outcome), [("plaintext-secret".to_owned(), "repo/known.json".to_owned(), 1)]);
+}
+
 #[test]
 fn what_is_wrong_with_them_is_named() {
     let world = world();

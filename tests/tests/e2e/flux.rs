@@ -99,6 +99,8 @@ async fn a_kustomization_that_waits() {
     let cluster = Cluster::start(Options { audit_policy: Some(AUDIT.to_owned()), ..Options::default() }).await;
     let controller = cluster.controller(&[]).await;
     let flux = Flux::start(&cluster).await;
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/flux/bulla.yaml");
+    cluster.plane.apply_dry(&std::fs::read_to_string(example).unwrap()).await.unwrap();
     cluster.namespace("shop").await;
     let recipient = cluster.recipient().await;
     let good = |names: &[&str], value: &str| names.iter().map(|name| document(name, value, &recipient)).collect::<Vec<_>>();

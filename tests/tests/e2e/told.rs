@@ -10,7 +10,7 @@ use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// Reason, number of times and message of each event about an object.
@@ -45,6 +45,15 @@ async fn no_news_is_good_news(cluster: &Cluster) {
     cluster.secrets("default").patch("quiet", &PatchParams::default(), &edit).await.unwrap();
     let note = one_event(cluster, "quiet", "SecretRepaired").await;
     assert!(note.contains("changed by somebody else"), "{note}");
+    assert_eq!(cluster.values("default", "quiet").await, ["a=2"]);
+
+    cluster.secrets("default").delete("quiet", &DeleteParams::default()).await.unwrap();
+    eventually("another event", || async {
+        let events = events(cluster, "quiet").await;
+        assert!(events.iter().all(|(reason, ..)| reason == "SecretRepaired"), "{events:?}");
+        (events.iter().map(|(_, count, _)| count).sum::<i32>() == 2).then_some(())
+    })
+    .await;
     assert_eq!(cluster.values("default", "quiet").await, ["a=2"]);
 }
 

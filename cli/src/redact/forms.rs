@@ -11,6 +11,9 @@ use super::index::varies;
 /// One form.
 pub(super) type Form = Zeroizing<Vec<u8>>;
 
+/// Whether an encoder escapes a character.
+type Escaped = fn(char) -> bool;
+
 /// The length of a line of `base64`, and of `openssl base64`.
 const WRAPPED_AT: [usize; 2] = [76, 64];
 
@@ -39,7 +42,7 @@ const URL: [(&[u8], bool); 10] = [
 
 /// What encoders escape in a JSON string beside quotes, backslashes and control characters, and whether `/` too: nothing (JavaScript); Go; all but ASCII
 /// (Ruby on request); PHP; jq; Python.
-const JSON: [(fn(char) -> bool, bool); 6] = [
+const JSON: [(Escaped, bool); 6] = [
     (|_| false, false),
     (|c| "<>&\u{2028}\u{2029}".contains(c), false),
     (|c| !c.is_ascii(), false),
@@ -193,7 +196,7 @@ fn url(text: &[u8], kept: &[u8], plus: bool, digits: &[u8; 16]) -> Form {
 }
 
 /// The inside of a JSON string: as short as may be, but for what else is to be escaped.
-pub(super) fn json(text: &str, escaped: fn(char) -> bool, slash: bool) -> Form {
+pub(super) fn json(text: &str, escaped: Escaped, slash: bool) -> Form {
     let mut form = buffer(text.as_bytes(), 6);
     let unit = |form: &mut Form, unit: u16| push_unit(form, unit, b"0123456789abcdef");
     for c in text.chars() {
@@ -389,11 +392,12 @@ mod tests {
         has("~a~ e", "~a~\\ e");
     }
 
+    fn base64(bytes: &[u8]) -> Form {
+        encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), bytes)
+    }
+
     fn has_base64(value: &str, encoded: &[u8]) {
-        has(
-            value,
-            &String::from_utf8(encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), encoded).to_vec()).unwrap(),
-        );
+        has(value, str::from_utf8(&base64(encoded)).unwrap());
     }
 
     /// `echo "$VALUE"` adds the end of a line to what is there, and `$(…)` takes those that are there away.
@@ -405,7 +409,7 @@ mod tests {
         has_base64(" a token \n\n", b" a token \n");
         // The last line of it, where it is wrapped.
         let value = "t".repeat(70);
-        let encoded = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), format!("{value}\n").as_bytes());
+        let encoded = base64(format!("{value}\n").as_bytes());
         has(&value, str::from_utf8(&encoded[76..]).unwrap());
     }
 
@@ -416,12 +420,12 @@ mod tests {
         let value = format!("the first line\n  {long}\nshort\n");
         has_base64(&value, b"the first line");
         has_base64(&value, b"the first line\n");
-        let encoded = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), format!("{long}\n").as_bytes());
+        let encoded = base64(format!("{long}\n").as_bytes());
         encoded.chunks(76).for_each(|line| has(&value, str::from_utf8(line).unwrap()));
         let all = forms(value.as_bytes());
-        let text = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), b"> the first line: 3");
+        let text = base64(b"> the first line: 3");
         assert!(all.iter().any(|form| form.len() > 16 && text.windows(form.len()).any(|part| part == form.as_slice())));
-        let short = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), b"short");
+        let short = base64(b"short");
         assert!(all.iter().all(|form| *form != short), "too common");
     }
 
@@ -439,7 +443,7 @@ mod tests {
         let all = forms(b"s3cret-v");
         for before in 0..3 {
             let text = [&b"abc"[..before], b"s3cret-v", b"z"].concat();
-            let text = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), &text);
+            let text = base64(&text);
             assert!(all.iter().any(|form| text.windows(form.len()).any(|part| part == form.as_slice())), "{before}");
         }
     }
@@ -448,7 +452,7 @@ mod tests {
     fn wrapped_base64_is_known_line_by_line() {
         let value = "x".repeat(200);
         for (length, last) in [(76, 40), (64, 12)] {
-            let encoded = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), value.as_bytes());
+            let encoded = base64(value.as_bytes());
             let lines: Vec<&[u8]> = encoded.chunks(length).collect();
             assert_eq!(lines.last().unwrap().len(), last, "268 characters");
             let all = forms(value.as_bytes());

@@ -96,14 +96,16 @@ impl Index {
 /// Pieces that cover a form. All but the first begin in a word, as far as the form has any: the end of a line, or of a prompt, would otherwise
 /// wait for what follows.
 fn split(form: &[u8]) -> Vec<Range<usize>> {
-    let mut end = form.len().min(PIECE);
-    let mut pieces = Vec::from([0..end]);
-    while end < form.len() {
-        let start = next_start(form, end);
-        end = form.len().min(start + PIECE);
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    loop {
+        let end = form.len().min(start + PIECE);
         pieces.push(start..end);
+        if end == form.len() {
+            return pieces;
+        }
+        start = next_start(form, end);
     }
-    pieces
 }
 
 /// Where the piece begins that comes after the one with this end: as far to the right as may be; of those that reach the end of the form, the longest.

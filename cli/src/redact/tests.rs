@@ -156,8 +156,7 @@ fn prompts_come_out_at_once_beside_values_of_many_lines() {
     for shift in 0..64 {
         let values = [format!("{}\n{pem}", &base64(64)[..shift]), format!("{}\n{kubeconfig}", &base64(64)[..shift])];
         let secrets = Secrets::new(values.iter().map(String::as_bytes));
-        for text in ["Password: ", "$ ", "> ", "Go on? [y/N] ", "PS1# ", "done.\n", "14ms\n", "  a: 1\n", "{\n    ", "x:"]
-        {
+        for text in ["Password: ", "$ ", "> ", "Go on? [y/N] ", "PS1# ", "done.\n", "14ms\n", "  a: 1\n", "{\n    ", "x:"] {
             let mut output = Vec::new();
             secrets.redactor().push(text.as_bytes(), &mut output);
             assert_eq!(output, text.as_bytes(), "{shift}");

@@ -76,7 +76,7 @@ fn workflow(name: &str, emulator: &Emulator, repository: &Repository) -> String 
                     let mut value = fill(value.as_str().unwrap(), "${{", "}}", &known);
                     // What a copy of the example writes in.
                     if EXAMPLES.contains(&value.as_str()) {
-                        value = known[&format!("vars.BULLA_{}", input.to_ascii_uppercase())].clone();
+                        value.clone_from(&known[&format!("vars.BULLA_{}", input.to_ascii_uppercase())]);
                     }
                     known.insert(format!("inputs.{input}"), value);
                 }

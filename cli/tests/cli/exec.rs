@@ -256,6 +256,11 @@ fn bad_commands() {
     run("no-such-command-anywhere", 127, "exec_missing_command_on_path");
     run("./hybrid.recipients", 126, "exec_no_program");
     run("/", 126, "exec_folder_as_command");
+    // No script without a first line that says of what, no program of this machine.
+    world.write("program", "\u{7f}ELF");
+    world.set_mode("program", 0o755);
+    run("./program", 126, "exec_broken_program");
+    run("./hybrid.key/program", 126, "exec_file_as_folder_of_a_command");
     world.bulla(&["exec", "-i", "hybrid.key", "prod/db=sealed.yaml"]).fails(125, "exec_no_command");
     world.bulla(&["exec", "-i", "hybrid.key"]).in_the_parsers_words().fails(125, "exec_nothing");
 }

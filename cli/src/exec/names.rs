@@ -20,6 +20,12 @@ impl Variable {
         Self(format!("{}_FILE", self.0))
     }
 
+    /// The one name that all have which differ from it in case alone, for those that see no difference.
+    #[must_use]
+    pub fn in_any_case(&self) -> Self {
+        Self(self.0.to_ascii_uppercase())
+    }
+
     /// Its text.
     #[must_use]
     pub fn as_str(&self) -> &str {

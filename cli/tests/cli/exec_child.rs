@@ -308,6 +308,8 @@ fn files_go_whatever_ends_us() {
         let number = if number > 31 { 15 } else { number };
         assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
         assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0, "{name}");
+        // Also $HOME and $TMPDIR.
+        no_plaintext_below(&world.path(""));
     }
 }
 

@@ -32,11 +32,13 @@ fn main() {
     let folder = folder.path();
     let values: Vec<String> =
         (0..SECRETS).map(|number| format!("s3cret/{number:02}-{:016x}+", (number + 1) * 0x9e37_79b9)).collect();
-    write_sealed(folder, &values);
+    write_sealed(folder, "sealed", &values);
+    write_sealed(folder, "with-lines", &[&values[..], &[pem(), kubeconfig()]].concat());
     let masked = write_log(folder, &values);
-    let exec = |command: &[&str]| {
+    let exec = |file: &str, command: &[&str]| {
+        let named = format!("shop/db={file}.yaml");
         let mut exec = Command::new(BULLA);
-        exec.args(["exec", "-i", "key", "--prefix", "S_", "shop/db=sealed.yaml", "--"]).args(command).current_dir(folder);
+        exec.args(["exec", "-i", &format!("{file}.key"), "--prefix", "S_", &named, "--"]).args(command).current_dir(folder);
         exec
     };
     let cat = |command: &[&str]| {
@@ -61,7 +63,7 @@ fn main() {
     drop(log);
 
     let [ours, theirs] = alternate([
-        &mut || assert_eq!(drain(exec(&["cat", "log"])), masked, "nothing is lost"),
+        &mut || assert_eq!(drain(exec("sealed", &["cat", "log"])), masked, "nothing is lost"),
         // As many processes and pipes as with exec.
         &mut || assert_eq!(drain(cat(&["sh", "-c", "cat log | cat"])), BYTES),
     ]);
@@ -73,10 +75,37 @@ fn main() {
         ours / theirs
     );
 
-    let [ours, theirs] = alternate([&mut || echo(exec(&["cat"])), &mut || echo(cat(&["cat"]))]);
-    let (ours, theirs) = (ours * 1e6 / f64::from(LINES), theirs * 1e6 / f64::from(LINES));
-    let goal = met(ours - theirs < 1000.0);
-    println!("| one line there and back | {ours:.0} us | {theirs:.0} us | {:.2} | adds < 1 ms: {goal} |", ours / theirs);
+    for (file, what) in [("sealed", ""), ("with-lines", ", beside a private key and a kubeconfig")] {
+        let [ours, theirs] = alternate([&mut || echo(exec(file, &["cat"])), &mut || echo(cat(&["cat"]))]);
+        let (ours, theirs) = (ours * 1e6 / f64::from(LINES), theirs * 1e6 / f64::from(LINES));
+        let goal = met(ours - theirs < 1000.0);
+        println!(
+            "| one line there and back{what} | {ours:.0} us | {theirs:.0} us | {:.2} | adds < 1 ms: {goal} |",
+            ours / theirs
+        );
+    }
+}
+
+/// Text that looks like base64.
+fn base64(length: usize) -> String {
+    let characters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    (0..length).map(|at| char::from(characters[at.wrapping_mul(2_654_435_761) >> 7 & 63])).collect()
+}
+
+/// As long as an RSA key of 2048 bits.
+fn pem() -> String {
+    let text = base64(1592);
+    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+    format!("-----BEGIN RSA {0}-----\n{1}\n-----END RSA {0}-----\n", "PRIVATE KEY", lines.join("\n"))
+}
+
+fn kubeconfig() -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: prod\n  cluster:\n    server: https://10.0.0.1:6443\n    certificate-authority-data: {0}\n\
+         contexts:\n- name: prod\n  context: {{cluster: prod, user: ci}}\ncurrent-context: prod\nusers:\n- name: ci\n  user:\n    \
+         client-certificate-data: {0}\n    client-key-data: {0}\n",
+        base64(1400)
+    )
 }
 
 /// Seconds of each, the median of some rounds after one that does not count.
@@ -135,7 +164,7 @@ fn echo(mut command: Command) {
     assert!(child.wait().unwrap().success());
 }
 
-fn write_sealed(folder: &Path, values: &[String]) {
+fn write_sealed(folder: &Path, file: &str, values: &[String]) {
     let identity = Identity::generate(Algorithm::X25519);
     let recipients = Recipients::new([identity.recipient().clone()]).unwrap();
     let mut manifest =
@@ -148,8 +177,8 @@ fn write_sealed(folder: &Path, values: &[String]) {
             SealedValue::seal(value.as_bytes(), Scope::Strict(place), &recipients, "2020-01-02T03:04:05Z".parse().unwrap(), None);
         writeln!(manifest, "    {item}: {}", sealed.unwrap()).unwrap();
     }
-    fs::write(folder.join("sealed.yaml"), manifest).unwrap();
-    fs::write(folder.join("key"), identity.to_text().as_bytes()).unwrap();
+    fs::write(folder.join(format!("{file}.yaml")), manifest).unwrap();
+    fs::write(folder.join(format!("{file}.key")), identity.to_text().as_bytes()).unwrap();
 }
 
 /// Writes a log of ordinary lines, some of which have a secret; gives how long it is redacted.

@@ -224,17 +224,12 @@ impl Reconciler {
         };
         // What the index remembers is too little to decide on, and one without our label is not in it at all.
         let may_be_there = secret.is_some() || plan::may_have_secret(&sealed);
-        let secret = match may_be_there {
-            false => Ok(None),
-            true => api::secret_head(&self.client, &key.namespace, &key.name).await,
-        };
-        let secret = match secret {
-            Err(error @ ApiError::Forbidden) => {
-                self.metrics.api_error(error);
-                return self.report(&head, Outcome::from_api(error), &not_opened(&sealed.spec)).await;
-            }
-            secret => secret?,
-        };
+        let secret = if may_be_there { api::secret_head(&self.client, &key.namespace, &key.name).await } else { Ok(None) };
+        if let Err(error @ ApiError::Forbidden) = secret {
+            self.metrics.api_error(error);
+            return self.report(&head, Outcome::from_api(error), &not_opened(&sealed.spec)).await;
+        }
+        let secret = secret?;
         // A watch may lag behind, most of all where another replica has written until a moment ago.
         let known = Remembered::from(&head);
         if is_settled(&known, secret.as_ref().map(SecretVersion::from).as_ref()) {

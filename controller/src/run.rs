@@ -190,10 +190,7 @@ async fn run(
     let ended = tokio::select! {
         () = stop => Ok(()),
         Some(ended) = tasks.join_next() => Err(task_ended(&ended)),
-        Some(ended) = leading.join_next() => Err(match ended {
-            Ok(()) => "the lease is lost: another replica has it, or the API server did not answer in time".into(),
-            ended => task_ended(&ended),
-        }),
+        Some(ended) = leading.join_next() => Err(lease_ended(&ended)),
         Some(ended) = work => Err(task_ended(&ended)),
         () = audit_failed(trail.as_deref()) => Err("what cannot be recorded must not happen".into()),
     };
@@ -237,6 +234,13 @@ async fn stop_signal() {
     tokio::select! {
         _ = terminate.recv() => info!("asked to terminate"),
         _ = interrupt.recv() => info!("interrupted"),
+    }
+}
+
+fn lease_ended(ended: &Result<(), JoinError>) -> Failure {
+    match ended {
+        Ok(()) => "the lease is lost: another replica has it, or the API server did not answer in time".into(),
+        Err(_) => task_ended(ended),
     }
 }
 

@@ -137,13 +137,24 @@ fn chosen(args: &Args, identities: Vec<Identity>) -> Result<Vec<Chosen>, Error> 
         let Object { namespace, name } = object.clone();
         opened.push((object.clone(), SealedFileSource { namespace, name, file: file.clone(), keys: &keys }.open()?));
     }
-    let rules = Rules { only: &args.only, prefix: &args.prefix, allowed: &args.allow_name, as_files: args.as_files };
-    choose(opened, rules, is_set)
+    let any_case = args.export && host() == Some(Host::Azure);
+    let rules = Rules { only: &args.only, prefix: &args.prefix, allowed: &args.allow_name, as_files: args.as_files, any_case };
+    choose(opened, rules, if any_case { is_set_in_any_case } else { is_set })
+}
+
+/// Whose pipeline this runs in.
+fn host() -> Option<Host> {
+    Host::detect(|name| std::env::var_os(name))
 }
 
 /// Whether the command would have the variable anyway.
 fn is_set(name: &OsStr) -> bool {
     std::env::var_os(name).is_some()
+}
+
+/// The same for an agent of Azure DevOps.
+fn is_set_in_any_case(name: &OsStr) -> bool {
+    std::env::vars_os().any(|(set, _)| set.eq_ignore_ascii_case(name))
 }
 
 /// What is said before the command runs: of what will not be redacted, and to the host.
@@ -195,7 +206,7 @@ fn warn_of_short(chosen: &[Chosen], done: &str) {
 
 /// Tells the host to mask the values.
 fn mask(chosen: &[Chosen]) -> Result<(), Error> {
-    let command = match Host::detect(|name| std::env::var_os(name)) {
+    let command = match host() {
         Some(Host::GitHub) => github::mask,
         Some(Host::Azure) => azure::mask,
         host => {
@@ -216,8 +227,11 @@ fn without(host: Option<Host>) -> String {
 
 /// Sets the values as variables for later steps.
 fn export(args: &Args, chosen: &[Chosen]) -> Result<(), Error> {
-    warn_of_short(chosen, "masked");
-    match Host::detect(|name| std::env::var_os(name)) {
+    match host() {
+        Some(host @ (Host::GitHub | Host::Azure)) if args.allow_artifact.is_some() => {
+            let failed = Error::new(Kind::Usage, format!("there is no artifact on {}", host.name()));
+            Err(failed.hint("leave out --allow-artifact: later steps get the values as variables"))
+        }
         Some(Host::GitHub) => export_to_github(chosen),
         Some(Host::Azure) => export_to_azure(args, chosen),
         Some(Host::GitLab) => match &args.allow_artifact {
@@ -243,6 +257,7 @@ fn export_to_github(chosen: &[Chosen]) -> Result<(), Error> {
         let line = github::variable(chosen.variable.as_str(), chosen.value.expose(), &delimiter()?);
         lines.push(line.ok_or_else(|| no_text(chosen, "hand it over in the step that needs it: --as-files"))?);
     }
+    warn_of_short(chosen, "masked");
     mask(chosen)?;
     append(&path, &lines)
 }
@@ -253,11 +268,12 @@ fn export_to_azure(args: &Args, chosen: &[Chosen]) -> Result<(), Error> {
     // A value that goes into a file has another name, which is looked at as the first one was.
     for (in_file, _) in chosen.iter().zip(&commands).filter(|(_, command)| command.is_none()) {
         let name = in_file.variable.of_file();
-        selection::allow(&in_file.label, &name, &args.allow_name, is_set)?;
-        if let Some(other) = chosen.iter().find(|other| other.variable == name) {
+        selection::allow(&in_file.label, &name, &args.allow_name, is_set_in_any_case)?;
+        if let Some(other) = chosen.iter().find(|other| other.variable.in_any_case() == name.in_any_case()) {
             return Err(selection::same_name(&name, &in_file.label, &other.label));
         }
     }
+    warn_of_short(chosen, "masked");
     mask(chosen)?;
     for (chosen, command) in chosen.iter().zip(commands) {
         let command = match command {

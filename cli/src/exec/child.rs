@@ -5,12 +5,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, waitid, waitpid};
 use signal_hook::consts::{SIGCONT, SIGINT, SIGQUIT, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;
@@ -21,6 +22,22 @@ use super::pump::pump;
 use crate::error::{Error, Kind, warn};
 use crate::redact::Secrets;
 use crate::signals::ending;
+
+/// What is wrong with the program itself, and not with what it takes to start one.
+const NOT_RUNNABLE: [Errno; 9] = [
+    Errno::ACCESS,
+    Errno::PERM,
+    Errno::NOEXEC,
+    Errno::ISDIR,
+    Errno::NOTDIR,
+    Errno::LOOP,
+    Errno::NAMETOOLONG,
+    Errno::TXTBSY,
+    Errno::INVAL,
+];
+
+/// What to do where a process cannot be started.
+const LACKING: &str = "this machine, or a limit of this process, does not allow more: ulimit -a";
 
 /// How long it takes at most until a signal to a group has reached all of it.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -41,21 +58,27 @@ pub fn run(mut command: Command, Heard(mut signals): Heard, secrets: Option<&Sec
     if let Some(told) = signals.pending().find(|told| ![SIGWINCH, SIGCONT].contains(&told.signal)) {
         return Ok(exit_code(128 + told.signal));
     }
+    // All that we need is there before the command is: it is not started, or it runs to its end. It inherits none of this.
+    let lacking = |error: io::Error| failed("cannot make the pipes of the command", &error).hint(LACKING);
+    let (ended, end) = io::pipe().map_err(lacking)?;
+    let mut sinks = None;
     if secrets.is_some() {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = io::stdout().as_fd().try_clone_to_owned().map_err(lacking)?;
+        sinks = Some((output, io::stderr().as_fd().try_clone_to_owned().map_err(lacking)?));
     }
     let mut child = command.spawn().map_err(|error| not_started(&command, &error))?;
     // The values in its environment are the command's now.
     drop(command);
     let pid = Pid::from_child(&child);
+    let (output, error) = sinks.unzip();
     let streams = [
-        child.stdout.take().map(|source| (OwnedFd::from(source), io::stdout().as_fd().try_clone_to_owned(), "output")),
-        child.stderr.take().map(|source| (OwnedFd::from(source), io::stderr().as_fd().try_clone_to_owned(), "error")),
+        child.stdout.take().map(OwnedFd::from).zip(output).map(|(source, sink)| (source, sink, "output")),
+        child.stderr.take().map(OwnedFd::from).zip(error).map(|(source, sink)| (source, sink, "error")),
     ];
     let handle = signals.handle();
     // None once it has been waited for: its number may be another's then.
     let target = Mutex::new(Some(pid));
-    let (ended, end) = rustix::pipe::pipe().map_err(|error| failed("cannot make a pipe", &error.into()))?;
     let status = thread::scope(|scope| {
         let target = &target;
         scope.spawn(move || pass_on(&mut signals, target));
@@ -63,7 +86,7 @@ pub fn run(mut command: Command, Heard(mut signals): Heard, secrets: Option<&Sec
             let ended = ended.as_fd();
             scope.spawn(move || {
                 let secrets = secrets.expect("its streams are pipes only then");
-                match sink.and_then(|sink| pump(File::from(source), File::from(sink), ended, secrets)) {
+                match pump(File::from(source), File::from(sink), ended, secrets) {
                     // Nobody listens: the command learns it as it would without us.
                     Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                         warn(format!("cannot write to standard {name}: {error}"));
@@ -86,12 +109,17 @@ fn exit_code(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(u8::MAX)
 }
 
+/// Whether we have a controlling terminal: without one no shell continues what is stopped.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
 /// Waits until it is over. While it is stopped by itself, so are we, for the shell to see.
 fn wait(pid: Pid, target: &Mutex<Option<Pid>>) -> io::Result<WaitStatus> {
     let look = |more: WaitIdOptions| {
         loop {
             match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | more) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 done => return done,
             }
         }
@@ -100,8 +128,13 @@ fn wait(pid: Pid, target: &Mutex<Option<Pid>>) -> io::Result<WaitStatus> {
         // Where the whole group was stopped, we are stopped here, and when we go on it does too.
         thread::sleep(SETTLE);
         if look(WaitIdOptions::NOHANG)?.is_some_and(|status| status.stopped()) {
-            kill_process(rustix::process::getpid(), Signal::STOP)?;
-            kill_process(pid, Signal::CONT)?;
+            if has_terminal() {
+                kill_process(rustix::process::getpid(), Signal::STOP)?;
+                kill_process(pid, Signal::CONT)?;
+            } else {
+                // Whoever stopped it continues it. It is told of once.
+                waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG)?;
+            }
         }
     }
     target.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -138,7 +171,10 @@ fn not_started(command: &Command, error: &io::Error) -> Error {
             (Kind::NotFound, "check its name, and $PATH; a script needs the interpreter in its first line")
         }
         io::ErrorKind::ArgumentListTooLong => (Kind::NotStarted, "hand the values over as files: --as-files"),
-        _ => (Kind::NotRunnable, "check that it is a program and may be executed: ls -l"),
+        _ if Errno::from_io_error(error).is_some_and(|error| NOT_RUNNABLE.contains(&error)) => {
+            (Kind::NotRunnable, "check that it is a program and may be executed: ls -l")
+        }
+        _ => (Kind::NotStarted, LACKING),
     };
     Error::new(kind, format!("cannot run {name}")).cause(error).hint(hint)
 }

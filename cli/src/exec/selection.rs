@@ -71,6 +71,8 @@ pub struct Rules<'a> {
     pub allowed: &'a [Variable],
     /// The value goes into a file: a name that the command line does not give gets `_FILE`.
     pub as_files: bool,
+    /// Names that differ in case alone are one.
+    pub any_case: bool,
 }
 
 /// A value and its name.
@@ -106,8 +108,9 @@ pub fn choose(opened: Vec<(Object, Values)>, rules: Rules<'_>, is_set: impl Fn(&
             let variable = name(&label, &item, rule.and_then(|rule| rules.only[rule].variable.clone()), rules)?;
             allow(&label, &variable, rules.allowed, &is_set)?;
             let next = Chosen { label, object: object.clone(), item, variable: variable.clone(), value };
-            if let Some(other) = chosen.insert(variable.clone(), next) {
-                return Err(same_name(&variable, &other.label, &chosen[&variable].label));
+            let key = if rules.any_case { variable.in_any_case() } else { variable.clone() };
+            if let Some(other) = chosen.insert(key.clone(), next) {
+                return Err(same_name(&variable, &other.label, &chosen[&key].label));
             }
         }
     }
@@ -167,7 +170,7 @@ mod tests {
     fn names(only: &[&str], prefix: &str, allowed: &[&str], as_files: bool) -> Result<Vec<String>, String> {
         let only: Vec<Only> = only.iter().map(|only| only.parse().unwrap()).collect();
         let allowed: Vec<Variable> = allowed.iter().map(|name| name.parse().unwrap()).collect();
-        let rules = Rules { only: &only, prefix, allowed: &allowed, as_files };
+        let rules = Rules { only: &only, prefix, allowed: &allowed, as_files, any_case: false };
         let chosen = choose(opened(), rules, |name| name == "TAKEN").map_err(|error| error.one_line())?;
         Ok(chosen.iter().map(|chosen| format!("{}={}", chosen.variable, chosen.label)).collect())
     }

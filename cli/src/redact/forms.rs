@@ -6,20 +6,33 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use super::SHORTEST;
+use super::index::varies;
 
 /// One form.
 pub(super) type Form = Zeroizing<Vec<u8>>;
 
+/// Whether an encoder escapes a character.
+type Escaped = fn(char) -> bool;
+
 /// The length of a line of `base64`, and of `openssl base64`.
 const WRAPPED_AT: [usize; 2] = [76, 64];
 
+/// The last line of wrapped base64 is no form if it is shorter: other text would have the same.
+const SHORTEST_REST: usize = 8;
+
+/// A line of a value is not looked for in base64 if it is shorter.
+const SHORTEST_ENCODED_LINE: usize = 8;
+
 /// Punctuation that encoders leave as it is, beside letters, digits and `-._`, and whether a space becomes `+`.
-const URL: [(&[u8], bool); 8] = [
+const URL: [(&[u8], bool); 10] = [
     // RFC 3986; `encodeURIComponent`; Python's `quote`; `encodeURI`.
     (b"~", false),
     (b"~!*'()", false),
     (b"~/", false),
     (b"~!*'();/?:@&=+$,#", false),
+    // The user information of a URL: `u.password =` in JavaScript, which leaves `%` too; Go.
+    (b"~!$%&'()*+,", false),
+    (b"~$&+,;=", false),
     // Forms of HTML and Java; Python's `quote_plus` and Go; PHP; .NET.
     (b"*", true),
     (b"~", true),
@@ -27,12 +40,26 @@ const URL: [(&[u8], bool); 8] = [
     (b"!*()", true),
 ];
 
+/// What encoders escape in a JSON string beside quotes, backslashes and control characters, and whether `/` too: nothing (JavaScript); Go; all but ASCII
+/// (Ruby on request); PHP; jq; Python.
+const JSON: [(Escaped, bool); 6] = [
+    (|_| false, false),
+    (|c| "<>&\u{2028}\u{2029}".contains(c), false),
+    (|c| !c.is_ascii(), false),
+    (|c| !c.is_ascii(), true),
+    (|c| c == DELETE, false),
+    (|c| !c.is_ascii() || c == DELETE, false),
+];
+
+/// A control character that JSON does not count as one.
+const DELETE: char = '\u{7f}';
+
 /// How double and single quotes are written beside `&amp;`, `&lt;` and `&gt;`: in text; Python; Go and markupsafe; PHP; JavaScript; XML.
 const HTML: [(&str, &str); 6] =
     [("\"", "'"), ("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#039;"), ("&quot;", "&#39;"), ("&quot;", "&apos;")];
 
-/// What bash's `printf %q` puts a backslash before.
-const SHELL_SPECIAL: &[u8] = b" \t\"'\\|&;()<>!{}*[]?^$`,#~";
+/// What bash's `printf %q` puts a backslash before wherever it stands.
+const SHELL_SPECIAL: &[u8] = b" \t\"'\\|&;()<>!{}*[]?^$`,";
 
 /// All forms of a value that are long enough to be told from other text. White space around it and around its lines does not count: output is
 /// indented and cut in many ways, and a prompt often ends in a space.
@@ -42,16 +69,41 @@ pub(super) fn forms(value: &[u8]) -> Vec<Form> {
     if whole.len() < SHORTEST {
         return all;
     }
-    base64_forms(value, &mut all);
-    base64_forms(whole, &mut all);
+    for text in printed(value) {
+        base64_forms(&text, &mut all);
+    }
     aligned(whole, &mut all);
     written(whole, &mut all);
     all.push(words(whole));
     for line in lines(whole).filter(|line| line.len() < whole.len()) {
         written(line, &mut all);
+        if line.len() >= SHORTEST_ENCODED_LINE {
+            base64_forms(line, &mut all);
+            base64_forms(&with_line_end(line), &mut all);
+            aligned(line, &mut all);
+        }
     }
     all.retain(|form| form.len() >= SHORTEST);
     all
+}
+
+/// What programs print of a value for another to encode: as it is, as `$(…)` has it, without white space around it, and each with the end of a line that
+/// `echo` adds.
+fn printed(value: &[u8]) -> Vec<Form> {
+    let ends = value.iter().rev().take_while(|byte| **byte == b'\n').count();
+    let mut all: Vec<Form> = Vec::new();
+    for text in [value, &value[..value.len() - ends], value.trim_ascii()] {
+        for text in [Zeroizing::new(text.to_vec()), with_line_end(text)] {
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+    }
+    all
+}
+
+fn with_line_end(text: &[u8]) -> Form {
+    Zeroizing::new([text, b"\n"].concat())
 }
 
 /// The lines of a value, without white space around them; empty ones are left out.
@@ -71,8 +123,8 @@ fn written(text: &[u8], all: &mut Vec<Form>) {
         push(url(text, kept, plus, b"0123456789abcdef"));
     }
     if let Ok(text) = str::from_utf8(text) {
-        for (html, ascii, slash) in [(false, false, false), (true, false, false), (false, true, false), (false, true, true)] {
-            push(json(text, html, ascii, slash));
+        for (escaped, slash) in JSON {
+            push(json(text, escaped, slash));
         }
         push(json_dotnet(text));
     }
@@ -87,10 +139,10 @@ fn written(text: &[u8], all: &mut Vec<Form>) {
 
 /// Base64 of exactly this, with and without padding, in both alphabets, in one line and wrapped.
 fn base64_forms(bytes: &[u8], all: &mut Vec<Form>) {
-    for alphabet in [STANDARD, URL_SAFE] {
-        let encoded = encode(&GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new()), bytes);
-        for length in WRAPPED_AT {
-            all.extend(encoded.chunks(length).map(|line| Zeroizing::new(line.to_vec())));
+    for encoded in both_alphabets(bytes) {
+        let telling = |line: &&[u8]| line.len() >= SHORTEST_REST && varies(line);
+        for length in WRAPPED_AT.into_iter().filter(|length| encoded.len() > *length) {
+            all.extend(encoded.chunks(length).filter(telling).map(|line| Zeroizing::new(line.to_vec())));
         }
         let unpadded = encoded.iter().position(|byte| *byte == b'=').unwrap_or(encoded.len());
         all.push(Zeroizing::new(encoded[..unpadded].to_vec()));
@@ -100,16 +152,21 @@ fn base64_forms(bytes: &[u8], all: &mut Vec<Form>) {
 
 /// Base64 of a text that holds this somewhere: for each of the three alignments, the characters that do not depend on its neighbours.
 fn aligned(bytes: &[u8], all: &mut Vec<Form>) {
-    for alphabet in [STANDARD, URL_SAFE] {
-        let engine = GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new());
-        for before in 0..3 {
-            let mut padded = Zeroizing::new(Vec::with_capacity(before + bytes.len()));
-            padded.resize(before, 0);
-            padded.extend_from_slice(bytes);
-            let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
-            all.push(Zeroizing::new(encode(&engine, &padded)[start..end.max(start)].to_vec()));
-        }
+    for before in 0..3 {
+        let mut padded = Zeroizing::new(Vec::with_capacity(before + bytes.len()));
+        padded.resize(before, 0);
+        padded.extend_from_slice(bytes);
+        let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        all.extend(both_alphabets(&padded).map(|encoded| Zeroizing::new(encoded[start..end.max(start)].to_vec())));
     }
+}
+
+/// Base64 with `+/` and, if that is another text, with `-_`.
+fn both_alphabets(bytes: &[u8]) -> impl Iterator<Item = Form> {
+    let [standard, url] =
+        [STANDARD, URL_SAFE].map(|alphabet| encode(&GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new()), bytes));
+    let url = Some(url).filter(|url| *url != standard);
+    std::iter::once(standard).chain(url)
 }
 
 fn encode(engine: &GeneralPurpose, bytes: &[u8]) -> Form {
@@ -138,8 +195,8 @@ fn url(text: &[u8], kept: &[u8], plus: bool, digits: &[u8; 16]) -> Form {
     form
 }
 
-/// The inside of a JSON string: as short as may be, or also with `<>&` escaped (Go), with nothing but ASCII (Python), with `\/` (PHP).
-pub(super) fn json(text: &str, html: bool, ascii: bool, slash: bool) -> Form {
+/// The inside of a JSON string: as short as may be, but for what else is to be escaped.
+pub(super) fn json(text: &str, escaped: Escaped, slash: bool) -> Form {
     let mut form = buffer(text.as_bytes(), 6);
     let unit = |form: &mut Form, unit: u16| push_unit(form, unit, b"0123456789abcdef");
     for c in text.chars() {
@@ -151,10 +208,7 @@ pub(super) fn json(text: &str, html: bool, ascii: bool, slash: bool) -> Form {
             '\t' => form.extend(b"\\t"),
             '\u{8}' => form.extend(b"\\b"),
             '\u{c}' => form.extend(b"\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if html => {
-                unit(&mut form, u16::try_from(u32::from(c)).expect("below 2^16"));
-            }
-            c if c < ' ' || (ascii && !c.is_ascii()) => {
+            c if c < ' ' || escaped(c) => {
                 for code in c.encode_utf16(&mut [0; 2]) {
                     unit(&mut form, *code);
                 }
@@ -217,8 +271,8 @@ fn words(text: &[u8]) -> Form {
 }
 
 /// The inside of what shells and their helpers quote: in single quotes as bash and as Python do it, in double quotes, with backslashes, and
-/// bash's `$'…'`.
-fn shell(text: &[u8]) -> [Form; 5] {
+/// bash's `$'…'`, with bytes beyond ASCII as they are and as numbers (locale C).
+fn shell(text: &[u8]) -> [Form; 8] {
     let escaped = |most, escape: fn(u8, &mut Form)| {
         let mut form = buffer(text, most);
         for byte in text {
@@ -230,18 +284,40 @@ fn shell(text: &[u8]) -> [Form; 5] {
         escaped(4, |byte, form| if byte == b'\'' { form.extend(b"'\\''") } else { form.push(byte) }),
         escaped(5, |byte, form| if byte == b'\'' { form.extend(b"'\"'\"'") } else { form.push(byte) }),
         escaped(2, |byte, form| with_backslash(byte, b"\"\\$`", form)),
-        escaped(2, |byte, form| with_backslash(byte, SHELL_SPECIAL, form)),
-        escaped(4, |byte, form| match byte {
-            b'\n' => form.extend(b"\\n"),
-            b'\r' => form.extend(b"\\r"),
-            b'\t' => form.extend(b"\\t"),
-            b'\x1b' => form.extend(b"\\E"),
-            byte if byte < b' ' || byte == 0x7f => {
-                form.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
-            }
-            byte => with_backslash(byte, b"'\\", form),
-        }),
+        escaped(2, |byte, form| with_backslash(byte, if b"#~".contains(&byte) { b"#~" } else { SHELL_SPECIAL }, form)),
+        printf_q(text, true),
+        printf_q(text, false),
+        escaped(4, |byte, form| ansi_c(byte, false, form)),
+        escaped(4, |byte, form| ansi_c(byte, true, form)),
     ]
+}
+
+/// bash's `printf %q`. `#` has a meaning in the first place only, `~` there and after `:` and `=`; the text may stand after other text.
+fn printf_q(text: &[u8], first: bool) -> Form {
+    let mut form = buffer(text, 2);
+    for (at, byte) in text.iter().enumerate() {
+        let special = match (byte, at.checked_sub(1).map(|before| text[before])) {
+            (b'#' | b'~', None) => first,
+            (b'~', Some(before)) => b":=".contains(&before),
+            _ => SHELL_SPECIAL.contains(byte),
+        };
+        with_backslash(*byte, if special { std::slice::from_ref(byte) } else { b"" }, &mut form);
+    }
+    form
+}
+
+/// One byte in bash's `$'…'`.
+fn ansi_c(byte: u8, ascii: bool, form: &mut Form) {
+    match byte {
+        b'\n' => form.extend(b"\\n"),
+        b'\r' => form.extend(b"\\r"),
+        b'\t' => form.extend(b"\\t"),
+        b'\x1b' => form.extend(b"\\E"),
+        byte if byte < b' ' || byte == 0x7f || (ascii && !byte.is_ascii()) => {
+            form.extend([b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+        }
+        byte => with_backslash(byte, b"'\\", form),
+    }
 }
 
 fn with_backslash(byte: u8, special: &[u8], form: &mut Form) {
@@ -300,6 +376,66 @@ mod tests {
         has("two\nlines", "two\\nlines");
         has("  four\r\n\tlines\nand\nmore\n", "lines");
         has("😀!!", "\\ud83d\\ude00!!");
+        // The user information of a URL: JavaScript's `u.password =`; Go's `url.UserPassword`.
+        has("a b!\"#$%&'()*+,/:;=@~", "a%20b!%22%23$%&'()*+,%2F%3A%3B%3D%40~");
+        has("a b!\"#$%&'()*+,/:;=@~", "a%20b%21%22%23$%25&%27%28%29%2A+,%2F%3A;=%40~");
+        // jq, and Python.
+        has("a<ö\u{7f}", "a<ö\\u007f");
+        has("a<ö\u{7f}", "a<\\u00f6\\u007f");
+        // bash, where the locale is C.
+        has("straße\n'", "straße\\n\\'");
+        has("straße\n'", "stra\\303\\237e\\n\\'");
+        // `printf %q` alone, and after other text.
+        has("#a#~b:~c=~d e", "\\#a#~b:\\~c=\\~d\\ e");
+        has("#a#~b:~c=~d e", "#a#~b:\\~c=\\~d\\ e");
+        has("~a~ e", "\\~a~\\ e");
+        has("~a~ e", "~a~\\ e");
+    }
+
+    fn base64(bytes: &[u8]) -> Form {
+        encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), bytes)
+    }
+
+    fn has_base64(value: &str, encoded: &[u8]) {
+        has(value, str::from_utf8(&base64(encoded)).unwrap());
+    }
+
+    /// `echo "$VALUE"` adds the end of a line to what is there, and `$(…)` takes those that are there away.
+    #[test]
+    fn base64_of_what_echo_prints() {
+        has_base64("a token", b"a token\n");
+        has_base64("a token\n", b"a token");
+        has_base64("a token\n", b"a token\n\n");
+        has_base64(" a token \n\n", b" a token \n");
+        // The last line of it, where it is wrapped.
+        let value = "t".repeat(70);
+        let encoded = base64(format!("{value}\n").as_bytes());
+        has(&value, str::from_utf8(&encoded[76..]).unwrap());
+    }
+
+    /// As of `head -1 FILE | base64`, and inside of other text.
+    #[test]
+    fn base64_of_one_line() {
+        let long = "the second, which base64 puts into two lines of its own, as it is so long";
+        let value = format!("the first line\n  {long}\nshort\n");
+        has_base64(&value, b"the first line");
+        has_base64(&value, b"the first line\n");
+        let encoded = base64(format!("{long}\n").as_bytes());
+        encoded.chunks(76).for_each(|line| has(&value, str::from_utf8(line).unwrap()));
+        let all = forms(value.as_bytes());
+        let text = base64(b"> the first line: 3");
+        assert!(all.iter().any(|form| form.len() > 16 && text.windows(form.len()).any(|part| part == form.as_slice())));
+        let short = base64(b"short");
+        assert!(all.iter().all(|form| *form != short), "too common");
+    }
+
+    /// Where text without a secret would have the same.
+    #[test]
+    fn no_form_is_a_short_rest_or_a_row_of_one_character() {
+        let value = [&b"key"[..], &[0; 300], b"end"].concat();
+        let all = forms(&value);
+        assert!(all.iter().all(|form| form.len() > 7 && form.iter().any(|byte| *byte != form[0])));
+        assert!(forms(&[b'x'; 58]).iter().all(|form| form.len() > 7));
     }
 
     #[test]
@@ -307,7 +443,7 @@ mod tests {
         let all = forms(b"s3cret-v");
         for before in 0..3 {
             let text = [&b"abc"[..before], b"s3cret-v", b"z"].concat();
-            let text = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), &text);
+            let text = base64(&text);
             assert!(all.iter().any(|form| text.windows(form.len()).any(|part| part == form.as_slice())), "{before}");
         }
     }
@@ -316,7 +452,7 @@ mod tests {
     fn wrapped_base64_is_known_line_by_line() {
         let value = "x".repeat(200);
         for (length, last) in [(76, 40), (64, 12)] {
-            let encoded = encode(&GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new()), value.as_bytes());
+            let encoded = base64(value.as_bytes());
             let lines: Vec<&[u8]> = encoded.chunks(length).collect();
             assert_eq!(lines.last().unwrap().len(), last, "268 characters");
             let all = forms(value.as_bytes());

@@ -15,6 +15,9 @@ use super::forms::Form;
 /// is found too.
 pub(super) const PIECE: usize = 64;
 
+/// A piece of a longer form is not shorter than this, or other text would have the same.
+const SHORTEST_PIECE: usize = 16;
+
 /// Pieces of forms, sorted.
 #[derive(Default)]
 pub(super) struct Index {
@@ -41,7 +44,9 @@ impl Index {
         for form in forms {
             let start = text.len();
             text.extend_from_slice(form);
-            pieces.extend(split(form.len()).map(|piece| start + piece.start..start + piece.end));
+            // A row of one character is part of much that is not secret. A form that is nothing else has no other piece.
+            let telling = |piece: &Range<usize>| form.len() <= PIECE || varies(&form[piece.clone()]) || !varies(form);
+            pieces.extend(split(form).into_iter().filter(telling).map(|piece| start + piece.start..start + piece.end));
         }
         pieces.sort_unstable_by(|a, b| text[a.clone()].cmp(&text[b.clone()]));
         pieces.dedup_by(|a, b| text[a.clone()] == text[b.clone()]);
@@ -88,10 +93,37 @@ impl Index {
     }
 }
 
-/// Pieces that cover `length` bytes; the last one overlaps its neighbour, so that it is as long as the others.
-fn split(length: usize) -> impl Iterator<Item = Range<usize>> {
-    let starts = (0..length.div_ceil(PIECE)).map(move |number| (number * PIECE).min(length.saturating_sub(PIECE)));
-    starts.map(move |start| start..length.min(start + PIECE))
+/// Pieces that cover a form. All but the first begin in a word, as far as the form has any: the end of a line, or of a prompt, would otherwise
+/// wait for what follows.
+fn split(form: &[u8]) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    loop {
+        let end = form.len().min(start + PIECE);
+        pieces.push(start..end);
+        if end == form.len() {
+            return pieces;
+        }
+        start = next_start(form, end);
+    }
+}
+
+/// Where the piece begins that comes after the one with this end: as far to the right as may be; of those that reach the end of the form, the longest.
+fn next_start(form: &[u8], end: usize) -> usize {
+    let last = form.len() - PIECE;
+    let letter = |at: usize| form[at].is_ascii_alphanumeric();
+    // A prompt may end in a letter and a colon.
+    let word = |at: usize| (at..at + 4).all(letter);
+    let find = |begins: &dyn Fn(usize) -> bool| {
+        let reaches_the_end = (last..=end.min(form.len() - SHORTEST_PIECE)).find(|at| begins(*at));
+        reaches_the_end.or_else(|| (end - PIECE + 1..=end.min(last)).rev().find(|at| begins(*at)))
+    };
+    find(&word).or_else(|| find(&letter)).unwrap_or(end.min(last))
+}
+
+/// Whether these are not all the same.
+pub(super) fn varies(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| *byte != bytes[0])
 }
 
 /// Where the filter has the bit for these bytes; `words` is a power of two, and there are four bytes at least.
@@ -131,10 +163,34 @@ mod tests {
 
     #[test]
     fn long_forms_are_known_by_pieces_that_cover_them() {
-        for length in [1, 63, 64, 65, 127, 128, 129, 1000] {
-            let pieces: Vec<_> = split(length).collect();
-            assert!(pieces.iter().all(|piece| piece.len() == length.min(PIECE)), "{length}: {pieces:?}");
-            assert!((0..length).all(|at| pieces.iter().any(|piece| piece.contains(&at))), "{length}: {pieces:?}");
+        for text in ["x", " ", "word ", "a-b-", "\n    indented: ", "---------------------------------------- 1234 "] {
+            for length in [1, 63, 64, 65, 127, 128, 129, 130, 180, 192, 1000] {
+                let form = &text.repeat(length).into_bytes()[..length];
+                let pieces = split(form);
+                assert!(
+                    pieces.iter().all(|piece| (length.min(SHORTEST_PIECE)..=PIECE).contains(&piece.len())),
+                    "{text} {length}: {pieces:?}"
+                );
+                assert!((0..length).all(|at| pieces.iter().any(|piece| piece.contains(&at))), "{text} {length}: {pieces:?}");
+                assert!(pieces.len() <= 2 * length.div_ceil(PIECE), "{text} {length}: {pieces:?}");
+            }
         }
+    }
+
+    /// What ends a line or a prompt begins none of them.
+    #[test]
+    fn pieces_begin_in_a_word() {
+        let form = "apiVersion: v1\nusers:\n- name: ci\n  user:\n    token: abcdefgh\n".repeat(20);
+        let pieces = split(form.as_bytes());
+        assert!(pieces.iter().all(|piece| form[piece.start..piece.start + 4].bytes().all(|byte| byte.is_ascii_alphanumeric())));
+    }
+
+    #[test]
+    fn a_row_of_one_character_is_no_piece() {
+        let form = format!("key{}end", "A".repeat(500));
+        let index = index(&[&form, &"x".repeat(200)]);
+        assert_eq!(index.at("A".repeat(64).as_bytes()).length, 0);
+        assert_ne!(index.at(form.as_bytes()).length, 0);
+        assert_ne!(index.at("x".repeat(64).as_bytes()).length, 0, "there is nothing else to know it by");
     }
 }

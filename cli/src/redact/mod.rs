@@ -45,7 +45,7 @@ impl Secrets {
 /// The text as the inside of a JSON string, with no more escapes than needed.
 #[must_use]
 pub fn json_escaped(text: &str) -> Zeroizing<Vec<u8>> {
-    forms::json(text, false, false, false)
+    forms::json(text, |_| false, false)
 }
 
 /// What of a value is too short to be looked for.

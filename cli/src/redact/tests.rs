@@ -137,6 +137,33 @@ fn a_prompt_comes_out_at_once() {
     assert_eq!(output, b"Password for the other machine: hi***", "a whole secret is decided by its last byte");
 }
 
+/// Neither the end of a line nor that of a prompt waits, whatever stands in the middle of a long value.
+#[test]
+fn prompts_come_out_at_once_beside_values_of_many_lines() {
+    let characters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let base64 = |length: usize| -> String {
+        (0..length).map(|at| char::from(characters[at.wrapping_mul(2_654_435_761) >> 7 & 63])).collect()
+    };
+    let lines: Vec<String> = (0..25).map(|at| base64(64 + at)[at..].to_owned()).collect();
+    let pem = format!("-----BEGIN RSA {0}-----\n{1}\n-----END RSA {0}-----\n", "PRIVATE KEY", lines.join("\n"));
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: prod\n  cluster:\n    server: https://10.0.0.1:6443\n    certificate-authority-data: {0}\n\
+         contexts:\n- name: prod\n  context: {{cluster: prod, user: ci, namespace: shop}}\ncurrent-context: prod\nusers:\n- name: ci\n  user:\n    \
+         client-certificate-data: {0}\n    client-key-data: {0}\n",
+        base64(1400)
+    );
+    // Wherever the pieces of it fall.
+    for shift in 0..64 {
+        let values = [format!("{}\n{pem}", &base64(64)[..shift]), format!("{}\n{kubeconfig}", &base64(64)[..shift])];
+        let secrets = Secrets::new(values.iter().map(String::as_bytes));
+        for text in ["Password: ", "$ ", "> ", "Go on? [y/N] ", "PS1# ", "done.\n", "14ms\n", "  a: 1\n", "{\n    ", "x:"] {
+            let mut output = Vec::new();
+            secrets.redactor().push(text.as_bytes(), &mut output);
+            assert_eq!(output, text.as_bytes(), "{shift}");
+        }
+    }
+}
+
 /// A match that could go on is put out as a mask at once, and what follows joins it.
 #[test]
 fn a_secret_that_begins_another_does_not_wait() {

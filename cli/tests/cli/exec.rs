@@ -79,6 +79,16 @@ fn identities_from_a_variable_and_a_descriptor_stay_here() {
     let output = std::process::Command::new("/bin/sh").args(["-c", &script]).current_dir(world.path("")).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "***\n");
     assert!(!output.status.success(), "the descriptor is closed: {}", String::from_utf8_lossy(&output.stderr));
+    // As in `3< <(pass show bulla/ci)`.
+    let script = format!(
+        "cat hybrid.key | {{ '{}' exec --identity-fd 3 --only password prod/db=sealed.yaml -- /bin/sh -c 'echo \"$PASSWORD\"; cat; cat <&3' \
+         3<&0 < hybrid.recipients; }}",
+        super::harness::BULLA
+    );
+    let output = std::process::Command::new("/bin/sh").args(["-c", &script]).current_dir(world.path("")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, format!("***\n{}", world.read("hybrid.recipients")), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success(), "the descriptor is closed: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Also one that the command finds elsewhere.
@@ -256,6 +266,11 @@ fn bad_commands() {
     run("no-such-command-anywhere", 127, "exec_missing_command_on_path");
     run("./hybrid.recipients", 126, "exec_no_program");
     run("/", 126, "exec_folder_as_command");
+    // No script without a first line that says of what, no program of this machine.
+    world.write("program", "\u{7f}ELF");
+    world.set_mode("program", 0o755);
+    run("./program", 126, "exec_broken_program");
+    run("./hybrid.key/program", 126, "exec_file_as_folder_of_a_command");
     world.bulla(&["exec", "-i", "hybrid.key", "prod/db=sealed.yaml"]).fails(125, "exec_no_command");
     world.bulla(&["exec", "-i", "hybrid.key"]).in_the_parsers_words().fails(125, "exec_nothing");
 }
@@ -329,6 +344,13 @@ fn export_to_azure() {
     };
     export(&["--only", "b"]).env("B_FILE", "set").fails(125, "exec_export_azure_name_of_a_file");
     export(&["--only", "b", "--only", "b_file"]).fails(125, "exec_export_azure_same_name");
+    // To an agent these are the same.
+    export(&["--only", "b", "--only", "b_file=b_file"]).fails(125, "exec_export_azure_same_name_of_a_file_in_another_case");
+    world.write("sealed.yaml", manifest("hybrid", &[("a", b"value-a"), ("b", b"value-b")]));
+    export(&["--only", "a=TOKEN", "--only", "b=Token"]).fails(125, "exec_export_azure_same_name_in_another_case");
+    export(&["--only", "a=Token"]).env("TOKEN", "set").fails(125, "exec_export_azure_set_in_another_case");
+    // To a command they are not.
+    exec(&world, &["--only", "a=TOKEN", "--only", "b=Token"], "true").env("TF_BUILD", "True").env("token", "set").works();
 }
 
 #[test]
@@ -345,4 +367,12 @@ fn export_elsewhere() {
     export(&["--only", "b", "--allow-artifact", "deploy.env"], ("GITLAB_CI", "true")).fails(125, "exec_export_gitlab_space");
     export(&[], ("JENKINS_URL", "https://ci.example.com/")).fails(125, "exec_export_jenkins");
     export(&[], ("CI", "true")).fails(125, "exec_export_nowhere");
+    // Nothing is masked there, whatever its length.
+    world.write("sealed.yaml", manifest("hybrid", &[("a", b"x")]));
+    let exported = export(&["--allow-artifact", "deploy.env"], ("GITLAB_CI", "true")).reveals().works();
+    assert_eq!((exported.stderr.as_str(), world.read("deploy.env").as_str()), ("", "A=x\n"));
+    export(&[], ("JENKINS_URL", "https://ci.example.com/")).fails(125, "exec_export_jenkins");
+    // What would not be looked at is refused.
+    export(&["--allow-artifact", "a.env"], ("GITHUB_ACTIONS", "true")).fails(125, "exec_export_github_artifact");
+    export(&["--allow-artifact", "a.env"], ("TF_BUILD", "True")).fails(125, "exec_export_azure_artifact");
 }

@@ -1,7 +1,7 @@
 //! `bulla exec` around commands of every kind, most of them before a real terminal: what it passes on, and what it leaves behind.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -118,6 +118,52 @@ fn job_control() {
     let mut terminal = Terminal::start(&world, &["bash", "--norc", "shell.sh"]);
     terminal.expect("first 147").expect("second 6");
     terminal.end();
+}
+
+/// Without a terminal no shell is there to continue us: whoever continues the command need not know of us.
+#[test]
+fn a_command_that_is_stopped_without_a_terminal() {
+    let world = world();
+    world.write("child.sh", "echo $$; kill -STOP $$; exit 6");
+    let args = ["exec", "-i", "hybrid.key", "--only", "password", "prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"];
+    let mut command = Command::new("setsid");
+    command.arg(BULLA).args(args).current_dir(world.path("")).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pid = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    // Long enough for us to have stopped as well.
+    thread::sleep(Duration::from_millis(500));
+    kill_process(pid, Signal::CONT).unwrap();
+    for _ in 0..1000 {
+        thread::sleep(Duration::from_millis(10));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(6));
+            return;
+        }
+    }
+    child.kill().unwrap();
+    panic!("it does not go on");
+}
+
+/// Whatever we lack is lacking before the command starts: then it is not started, or it runs to its end.
+#[test]
+fn few_descriptors() {
+    let world = world();
+    let mut seen = [false; 2];
+    for limit in 5..16 {
+        let script = format!(
+            "ulimit -n {limit}; exec '{BULLA}' exec -i hybrid.key --only password prod/db=sealed.yaml -- /bin/sh -c 'touch started'"
+        );
+        let output = Command::new("/bin/sh").args(["-c", &script]).current_dir(world.path("")).output().unwrap();
+        let started = world.path("started").exists();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(if started { 0 } else { 125 }), "{limit}: {stderr}");
+        assert!(started || stderr.contains("error: "), "{limit}: {stderr}");
+        seen[usize::from(started)] = true;
+        let _ = fs::remove_file(world.path("started"));
+    }
+    assert_eq!(seen, [true; 2]);
 }
 
 /// `bulla exec` with pipes, around a script that says when it is ready.
@@ -262,6 +308,8 @@ fn files_go_whatever_ends_us() {
         let number = if number > 31 { 15 } else { number };
         assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
         assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0, "{name}");
+        // Also $HOME and $TMPDIR.
+        no_plaintext_below(&world.path(""));
     }
 }
 

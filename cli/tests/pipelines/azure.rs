@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::emulator::{Emulator, VERSION};
-use super::repository::{FILE, PASSWORD, Repository};
-use super::scripts::{Variables, fill, path, run, yaml};
+use super::repository::{FILE, PASSWORD, Repository, STRANGERS_FILE};
+use super::scripts::{Variables, failure, fill, path, run, yaml};
 
 /// Runs these steps; gives what they said.
 fn steps(steps: &Value, emulator: &Emulator, repository: &Repository) -> String {
@@ -116,4 +116,37 @@ fn check() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
     steps(&yaml("azure/check.yml")["steps"], &emulator, &repository);
+}
+
+#[test]
+fn check_finds_a_stranger() {
+    let emulator = Emulator::start();
+    let repository = Repository::new(&emulator);
+    repository.bring_a_stranger(&emulator);
+    let message = failure(|| steps(&yaml("azure/check.yml")["steps"], &emulator, &repository));
+    assert!(message.contains("##vso[task.logissue type=error;") && message.contains(STRANGERS_FILE), "{message}");
+    assert!(message.contains("untrusted-recipient"), "{message}");
+}
+
+/// An archive that is another one is not unpacked.
+#[test]
+fn a_wrong_checksum_ends_it() {
+    let mut emulator = Emulator::start();
+    emulator.sha256 = "0".repeat(64);
+    let repository = Repository::new(&emulator);
+    let message = failure(|| steps(&keep("rotation"), &emulator, &repository));
+    assert!(message.contains("Install bulla") && message.contains("checksum did NOT match"), "{message}");
+}
+
+/// A group at the top is that of every job: one with a secret belongs to the job that needs it.
+#[test]
+fn secrets_are_for_one_job() {
+    for name in ["check", "deploy", "keep"] {
+        let pipeline = yaml(&format!("azure/{name}.yml"));
+        assert_eq!(pipeline["variables"], serde_json::json!([{"group": "bulla"}]), "{name}");
+    }
+    let group = |jobs: &Value| jobs["variables"][0]["group"].as_str().map(str::to_owned);
+    assert_eq!(group(&yaml("azure/deploy.yml")["jobs"][0]).as_deref(), Some("bulla-production"));
+    let groups: Vec<_> = yaml("azure/keep.yml")["jobs"].as_array().unwrap().iter().map(group).collect();
+    assert_eq!(groups, [None, None, Some("bulla-rewrap".to_owned())]);
 }

@@ -6,9 +6,13 @@ use serde_json::Value;
 
 use super::emulator::{Emulator, VERSION};
 use super::repository::{CONFIG, FILE, PASSWORD, Repository};
-use super::scripts::{Variables, fill, path, run, yaml};
+use super::scripts::{Variables, example, failure, fill, path, run, yaml};
 
 const SHELL: [&str; 5] = ["bash", "--noprofile", "--norc", "-eo", "pipefail"];
+
+/// Written in where a workflow has no variables.
+const EXAMPLES: [&str; 2] =
+    ["0000000000000000000000000000000000000000000000000000000000000000", "https://downloads.example.com/bulla"];
 
 /// Runs the steps of the one job of a workflow; gives what they said.
 fn workflow(name: &str, emulator: &Emulator, repository: &Repository) -> String {
@@ -69,7 +73,11 @@ fn workflow(name: &str, emulator: &Emulator, repository: &Repository) -> String 
             Some(action) => {
                 let name = action.strip_prefix("./.github/").unwrap();
                 for (input, value) in step["with"].as_object().unwrap() {
-                    let value = fill(value.as_str().unwrap(), "${{", "}}", &known);
+                    let mut value = fill(value.as_str().unwrap(), "${{", "}}", &known);
+                    // What a copy of the example writes in.
+                    if EXAMPLES.contains(&value.as_str()) {
+                        value.clone_from(&known[&format!("vars.BULLA_{}", input.to_ascii_uppercase())]);
+                    }
                     known.insert(format!("inputs.{input}"), value);
                 }
                 let action = yaml(&format!("github/{name}/action.yml"));
@@ -130,6 +138,25 @@ fn check() {
     workflow("check", &emulator, &repository);
 }
 
+/// A pull request from a fork gets neither, and the check has to run for it.
+#[test]
+fn check_needs_no_variable() {
+    let text = fs::read_to_string(example("github/workflows/check.yml")).unwrap();
+    assert!(!text.contains("${{"), "{text}");
+}
+
+/// Only main may use the environment whose secrets they are.
+#[test]
+fn each_secret_is_one_of_an_environment() {
+    for entry in fs::read_dir(example("github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        let workflow: Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        for (name, job) in workflow["jobs"].as_object().unwrap() {
+            assert!(!job.to_string().contains("secrets.") || job["environment"].is_string(), "{name} in {}", path.display());
+        }
+    }
+}
+
 /// A plaintext Secret in a commit that the target branch does not have is an annotation, and fails the job, also with a tag
 /// that looks like the target branch.
 #[test]
@@ -175,20 +202,12 @@ fn check_of_the_first_configuration() {
     assert!(said.contains("refs/remotes/origin/main has no .bulla.yaml") && said.contains("changed-rules"), "{said}");
 }
 
-/// What a workflow that fails says.
-fn failure(workflow: impl FnOnce() -> String) -> String {
-    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(workflow)).unwrap_err();
-    failed.downcast_ref::<String>().unwrap().clone()
-}
-
 /// An archive that is another one is not unpacked.
 #[test]
 fn a_wrong_checksum_ends_it() {
     let mut emulator = Emulator::start();
     let repository = Repository::new(&emulator);
     emulator.sha256 = "0".repeat(64);
-    let failed =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| workflow("deploy", &emulator, &repository))).unwrap_err();
-    let message = failed.downcast_ref::<String>().unwrap();
+    let message = failure(|| workflow("deploy", &emulator, &repository));
     assert!(message.contains("Install bulla") && message.contains("checksum did NOT match"), "{message}");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::emulator::{Emulator, VERSION};
-use super::repository::{FILE, PASSWORD, Repository};
+use super::repository::{FILE, PASSWORD, Repository, STRANGERS_FILE};
 use super::scripts::{Ran, Variables, fill, run, yaml};
 
 /// Runs one job.
@@ -34,6 +34,9 @@ fn job(name: &str, emulator: &Emulator, repository: &Repository) -> Ran {
         // The runner's remote, as a folder.
         ("CI_PROJECT_URL", repository.path("origin").display().to_string()),
         ("CI_DEFAULT_BRANCH", "main".to_owned()),
+        // Never that of a fork.
+        ("CI_MERGE_REQUEST_PROJECT_URL", repository.path("origin").display().to_string()),
+        ("CI_JOB_TOKEN", "job-token".to_owned()),
         ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main".to_owned()),
         ("CI_PIPELINE_ID", "77".to_owned()),
         ("CI_JOB_NAME", name.to_owned()),
@@ -96,4 +99,29 @@ fn check() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
     works("check", &emulator, &repository);
+}
+
+/// An archive that is another one is not unpacked.
+#[test]
+fn a_wrong_checksum_ends_it() {
+    let mut emulator = Emulator::start();
+    emulator.sha256 = "0".repeat(64);
+    let repository = Repository::new(&emulator);
+    let ran = job("migrate", &emulator, &repository);
+    assert!(ran.code == Some(1) && ran.said.contains("checksum did NOT match"), "{}", ran.said);
+}
+
+/// The rules and keys that count are those of the project that the merge request is for: in the pipeline of a fork, `origin` is the fork.
+#[test]
+fn check_finds_a_stranger_from_a_fork() {
+    let emulator = Emulator::start();
+    let repository = Repository::new(&emulator);
+    repository.bring_a_stranger(&emulator);
+    repository.move_to_a_fork();
+    let ran = job("check", &emulator, &repository);
+    assert_eq!(ran.code, Some(1), "{}", ran.said);
+    let report: Value = serde_json::from_slice(&fs::read(repository.path("work/gl-code-quality-report.json")).unwrap()).unwrap();
+    let found: Vec<_> =
+        report.as_array().unwrap().iter().map(|issue| (&issue["check_name"], &issue["location"]["path"])).collect();
+    assert!(found.contains(&(&"untrusted-recipient".into(), &STRANGERS_FILE.into())), "{report}");
 }

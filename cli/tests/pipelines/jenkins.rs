@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::emulator::{Emulator, VERSION};
-use super::repository::{FILE, PASSWORD, Repository};
-use super::scripts::{Variables, example, path, run};
+use super::repository::{FILE, PASSWORD, Repository, STRANGERS_FILE};
+use super::scripts::{Variables, example, failure, path, run};
 
 /// The scripts of a file, each with the name of the stage that it stands in.
 fn scripts(file: &str) -> Vec<(String, String)> {
@@ -64,6 +64,7 @@ fn stages(names: &[&str], job: &str, emulator: &Emulator, repository: &Repositor
             ("PATH", path(&[folder])),
             ("BUILD_NUMBER", "77".to_owned()),
             ("CHANGE_TARGET", "main".to_owned()),
+            ("REPOSITORY", repository.path("origin.git").display().to_string()),
             ("JOB", job.to_owned()),
             ("FILE", FILE.to_owned()),
             ("ITEM", "password".to_owned()),
@@ -121,6 +122,29 @@ fn check() {
     let emulator = Emulator::start();
     let repository = Repository::new(&emulator);
     stages(&["Check"], "build", &emulator, &repository);
+}
+
+/// Also where `origin` is a fork that has it already.
+#[test]
+fn check_finds_a_stranger() {
+    let emulator = Emulator::start();
+    let repository = Repository::new(&emulator);
+    repository.bring_a_stranger(&emulator);
+    repository.move_to_a_fork();
+    let message = failure(|| stages(&["Check"], "build", &emulator, &repository));
+    assert!(message.starts_with("assertion `left == right` failed: Check: "), "{message}");
+    let report = fs::read_to_string(repository.path("work/bulla-check.xml")).unwrap();
+    assert!(report.contains("untrusted-recipient") && report.contains(STRANGERS_FILE), "{report}");
+}
+
+/// An archive that is another one is not unpacked.
+#[test]
+fn a_wrong_checksum_ends_it() {
+    let mut emulator = Emulator::start();
+    emulator.sha256 = "0".repeat(64);
+    let repository = Repository::new(&emulator);
+    let message = failure(|| stages(&["Migrate"], "build", &emulator, &repository));
+    assert!(message.contains("checksum did NOT match") && !repository.path("temp/installed/bulla").exists(), "{message}");
 }
 
 /// What uses a credential, or prepares what it is used for, is for the main branch only.

@@ -18,6 +18,9 @@ pub(crate) const PASSWORD: &str = "bulla-canary-7f3a";
 /// The file that holds it, and where its value belongs.
 pub(crate) const FILE: &str = "clusters/prod/db.yaml";
 
+/// The file that a stranger's key is put into.
+pub(crate) const STRANGERS_FILE: &str = ".bulla/prod.recipients";
+
 /// As docs/pipelines.md has it: a target for the pipeline, and a recovery key.
 pub(crate) const CONFIG: &str = "version: 1
 targets:
@@ -89,6 +92,20 @@ impl Repository {
     pub(crate) fn commit(&self) {
         self.git("work", &["add", "-A"]);
         self.git("work", &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "change"]);
+    }
+
+    /// Commits that the values of production are sealed to a stranger as well.
+    pub(crate) fn bring_a_stranger(&self, emulator: &Emulator) {
+        let before = fs::read_to_string(self.path("work").join(STRANGERS_FILE)).unwrap();
+        self.write(STRANGERS_FILE, &format!("{before}{}\n", emulator.new.recipient()));
+        self.commit();
+    }
+
+    /// From now on `origin` is a fork, whose main branch is the one that is checked.
+    pub(crate) fn move_to_a_fork(&self) {
+        self.git(".", &["clone", "-q", "--bare", "origin.git", "fork.git"]);
+        self.git("work", &["remote", "set-url", "origin", "../fork.git"]);
+        self.git("work", &["push", "-q", "origin", "main"]);
     }
 
     /// The one value of the file as it is in a branch of the remote, opened by the emulator's keys: its text and whether it is under the new key.

@@ -59,3 +59,9 @@ pub(crate) fn path(folders: &[String]) -> String {
     let usual = std::env::var("PATH").unwrap();
     folders.iter().rev().map(String::as_str).chain([usual.as_str()]).collect::<Vec<_>>().join(":")
 }
+
+/// What a pipeline that fails says.
+pub(crate) fn failure(pipeline: impl FnOnce() -> String) -> String {
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(pipeline)).unwrap_err();
+    failed.downcast_ref::<String>().unwrap().clone()
+}

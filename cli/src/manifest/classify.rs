@@ -181,7 +181,7 @@ pub fn find_ambiguous(document: &Document<'_>, most: usize) -> Vec<ManifestError
         match reader.has_values(node, 0).and_then(|has| Ok(has && reader.head(node)?.is_of_secrets())) {
             // That others refer to it changes nothing here: it is not sealed.
             Ok(true) => {
-                refused.extend(check_secret(document, node, &none).err().filter(|error| error.reason != Reason::ComplexKey))
+                refused.extend(check_secret(document, node, &none).err().filter(|error| error.reason != Reason::ComplexKey));
             }
             Ok(false) => {}
             Err(error) => {

@@ -262,7 +262,7 @@ fn bombs_that_are_looked_through_once() {
     // Blanks before a piece, and before a quote.
     found(format!("{secret}{{{{ if .a }}}}x: y {}\n", "{{/* x */}}".repeat(100_000)));
     found(format!("{secret}{{{{ if .a }}}}\n]\nx: {}{}\n", " ".repeat(300_000), "\"a".repeat(300_000)));
-    found(format!("{secret}x: [\n{}{{{{ a }}}}\n", format!("x: a{}{}\n", " ".repeat(300_000), "'".repeat(300_000))));
+    found(format!("{secret}x: [\nx: a{}{}\n{{{{ a }}}}\n", " ".repeat(300_000), "'".repeat(300_000)));
     // Blocks that cannot be read, each with a look at the whole text.
     let block = "- |\n  kind: [ # Secret\n";
     assert_eq!(found(format!("{}#{}\n", block.repeat(20_000), "x".repeat(2_000_000))), ["too-large"]);

@@ -55,6 +55,12 @@ impl Piece<'_> {
         inner.trim_matches(['-', '+', '~', ' ', '\t', '\r', '\n'])
     }
 
+    /// Whether it is a comment, which has no width: `Sec{{/* x */}}ret` is one word.
+    #[must_use]
+    pub fn is_comment(&self) -> bool {
+        self.is_action && self.inner().starts_with("/*")
+    }
+
     /// Whether an action gives nothing: it steers, is a comment, or sets a variable.
     #[must_use]
     pub fn is_mute(&self) -> bool {
@@ -81,19 +87,52 @@ pub fn begins_in(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
+/// Whether a comment stands within a word, as in `Sec{{/* x */}}ret`.
+#[must_use]
+pub fn splits_a_word(text: &str) -> bool {
+    let is_comment = |rest: &str| rest.trim_start_matches(['-', ' ', '\t', '\r', '\n']).starts_with("/*");
+    text.match_indices("{{").any(|(at, open)| text[..at].ends_with(char::is_alphabetic) && is_comment(&text[at + open.len()..]))
+}
+
+/// Whether a scalar of a template may be rendered to `wanted`: as one of several, or put together.
+#[must_use]
+pub fn may_be(text: &str, wanted: &str) -> bool {
+    let (pieces, _) = pieces(text);
+    let mut whole = String::new();
+    for piece in pieces {
+        match piece.is_action {
+            true if piece.is_comment() => {}
+            true => {
+                let literals = literals(piece.inner());
+                if literals.contains(&wanted) {
+                    return true;
+                }
+                whole.extend(literals.into_iter().filter(|_| !piece.is_mute()));
+            }
+            false if piece.text.trim() == wanted => return true,
+            false => whole.push_str(piece.text),
+        }
+    }
+    whole.trim() == wanted
+}
+
 /// Cuts a text at its actions, and says whether something begins as one and does not end.
 #[must_use]
 pub fn pieces(text: &str) -> (Vec<Piece<'_>>, bool) {
     let (mut pieces, mut done, mut is_open) = (Vec::new(), 0, false);
-    while let Some(at) = next(&text[done..]).map(|at| done + at) {
+    let (mut from, mut open) = (0, Open::default());
+    while let Some(at) = next(&text[from..]).map(|at| from + at) {
+        let Some(length) = length(text, at, &mut open) else {
+            is_open = true;
+            if text[at..].starts_with("{{") {
+                break;
+            }
+            from = at + 2;
+            continue;
+        };
         if done < at {
             pieces.push(Piece { text: &text[done..at], start: done, is_action: false });
         }
-        done = at;
-        let Some(length) = length(&text[at..]) else {
-            is_open = true;
-            break;
-        };
         let piece = Piece { text: &text[at..at + length], start: at, is_action: true };
         // An action that goes on below and has another one in it has not ended.
         let within = piece.text[2..].rfind("{{").filter(|_| piece.text.contains('\n') && !piece.inner().starts_with("/*"));
@@ -105,6 +144,7 @@ pub fn pieces(text: &str) -> (Vec<Piece<'_>>, bool) {
             done = at + length;
             pieces.push(piece);
         }
+        from = done;
     }
     if done < text.len() {
         pieces.push(Piece { text: &text[done..], start: done, is_action: false });
@@ -117,27 +157,88 @@ fn next(text: &str) -> Option<usize> {
     text.match_indices('{').map(|(at, _)| at).find(opens)
 }
 
-/// Length of the action that `text` begins with, if it ends. A comment or a string in it may hold the closing mark.
-fn length(text: &str) -> Option<usize> {
-    let close = if text.starts_with("{{") { "}}" } else { "%}" };
-    let inner = &text[2..];
-    if inner.trim_start_matches(['-', ' ']).starts_with("/*") {
-        let end = inner.find("*/")?;
-        return inner[end..].find(close).map(|at| 2 + end + at + 2);
+/// Up to where it is known that nothing closes what is open, so that nothing is looked through twice.
+#[derive(Default)]
+struct Open {
+    double: usize,
+    raw: usize,
+    percent: usize,
+}
+
+/// Length of the action that begins at `start`, if it ends. A comment or a string in it may hold the closing mark; a string in double
+/// quotes and `{% … %}` end on their line.
+fn length(text: &str, start: usize, open: &mut Open) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = start + 2;
+    if bytes[start + 1] == b'%' {
+        while at >= open.percent && at < bytes.len() && bytes[at] != b'\n' {
+            if bytes[at..].starts_with(b"%}") {
+                return Some(at + 2 - start);
+            }
+            at += 1;
+        }
+        open.percent = open.percent.max(at);
+        return None;
     }
-    let (mut quote, mut escaped) = (None, false);
-    for (at, byte) in inner.bytes().enumerate() {
-        match quote {
-            Some(_) if escaped => escaped = false,
-            Some(b'"') if byte == b'\\' => escaped = true,
-            Some(open) if byte == open => quote = None,
-            None if inner.as_bytes()[at..].starts_with(close.as_bytes()) => return Some(at + 4),
-            None if matches!(byte, b'"' | b'`') => quote = Some(byte),
-            _ => {}
+    let inner = &text[at..];
+    if inner.trim_start_matches(['-', ' ', '\t', '\r', '\n']).starts_with("/*") {
+        let end = inner.find("*/")?;
+        return inner[end..].find("}}").map(|at| 2 + end + at + 2);
+    }
+    while at < bytes.len() {
+        let known = match bytes[at] {
+            b'}' if bytes[at..].starts_with(b"}}") => return Some(at + 2 - start),
+            b'\'' => {
+                at += rune(&text[at..]);
+                continue;
+            }
+            b'"' => &mut open.double,
+            b'`' => &mut open.raw,
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        // A quote that is not closed is none.
+        at = if at < *known {
+            at + 1
+        } else {
+            string(bytes, at).unwrap_or_else(|end| {
+                *known = end;
+                at + 1
+            })
+        };
+    }
+    None
+}
+
+/// Where the string that begins at `start` is behind, or else where it would have had to end.
+fn string(bytes: &[u8], start: usize) -> Result<usize, usize> {
+    let quote = bytes[start];
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            byte if byte == quote => return Ok(at + 1),
+            b'\n' if quote == b'"' => return Err(at),
+            b'\\' if quote == b'"' && bytes.get(at + 1) != Some(&b'\n') => at += 2,
+            _ => at += 1,
         }
     }
-    // A quote that is not closed is none.
-    inner.find(close).map(|at| at + 4)
+    Err(bytes.len())
+}
+
+/// Length of the rune that `text` begins with, such as `'"'`; 1 if it is none.
+fn rune(text: &str) -> usize {
+    let mut rest = text[1..].chars();
+    let digits = match rest.next() {
+        Some('\\') => {
+            rest.next();
+            rest.as_str().bytes().take(8).take_while(u8::is_ascii_hexdigit).count()
+        }
+        _ => 0,
+    };
+    let behind = &rest.as_str()[digits..];
+    if behind.starts_with('\'') { text.len() - behind.len() + 1 } else { 1 }
 }
 
 /// A function and what it is given, until a `|`, a parenthesis or the end.
@@ -251,8 +352,14 @@ mod tests {
         assert_eq!(cut("{{ \"}}\" }}"), (vec![("{{ \"}}\" }}", true)], false));
         assert_eq!(cut("{{/* }} don't */}}a"), (vec![("{{/* }} don't */}}", true), ("a", false)], false));
         assert_eq!(cut("{{ \" }}a"), (vec![("{{ \" }}", true), ("a", false)], false), "a quote that is not closed");
-        for open in ["{{", "{%}", "{{ a }", "{%", "{{/* }}"] {
+        for open in ["{{", "{%}", "{{ a }", "{%", "{{/* }}", "{%\n%}"] {
             assert_eq!(cut(open), (vec![(open, false)], true));
+        }
+        assert_eq!(cut("{% a\n{{ b }}"), (vec![("{% a\n", false), ("{{ b }}", true)], true), "of one line");
+        for rune in [r#"'"'"#, r"'`'", r"'\''", r"'\\'", r"'\x22'", r#"'a' '"'"#, "'é'"] {
+            let action = format!("{{{{ $x := {rune} }}}}");
+            let text = format!("{action}\na\n# \"`'}}}}");
+            assert_eq!(pieces(&text).0[0].text, action);
         }
         assert_eq!(cut("{{ a\n {{ b }}"), (vec![("{{ a\n ", false), ("{{ b }}", true)], true));
     }

@@ -6,8 +6,9 @@ use super::rule::NOT_TEXT;
 /// The attribute that makes Git encode what it checks out.
 const ENCODING: &str = "working-tree-encoding=";
 
-/// How encodings begin that have letters and digits where UTF-8 has them, or that kubectl does not read at all.
-const HARMLESS: [&str; 8] = ["utf8", "utf16", "ascii", "usascii", "iso8859", "latin", "windows125", "cp125"];
+/// Encodings that have letters and digits where UTF-8 has them, or that kubectl does not read at all: these names, with nothing behind them
+/// but a number or the order of bytes. `LATIN-GREEK` has others.
+const HARMLESS: [&str; 6] = ["utf8", "utf16", "iso8859", "latin", "windows125", "cp125"];
 
 /// Reports encodings in which what stands in Git for one thing may be another.
 pub fn check(sheet: &mut Sheet<'_>) {
@@ -24,8 +25,12 @@ pub fn check(sheet: &mut Sheet<'_>) {
 
 fn is_harmless(encoding: &str) -> bool {
     let name: String = encoding.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_ascii_lowercase();
+    let is_number = |rest: &str| {
+        let order = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        ["", "le", "be", "bom", "lebom", "bebom"].contains(&order)
+    };
     // `ASCII//TRANSLIT` makes letters of what are none.
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && HARMLESS.iter().any(|known| name.starts_with(known))
+    matches!(name.as_str(), "ascii" | "usascii") || HARMLESS.iter().any(|known| name.strip_prefix(known).is_some_and(is_number))
 }
 
 #[cfg(test)]
@@ -41,9 +46,9 @@ mod tests {
             check(&mut sheet);
             sheet.findings.iter().map(|found| found.line).collect()
         };
-        let odd = "*.yaml text\n*.a working-tree-encoding=IBM037\n[attr]e text working-tree-encoding=UTF-7 diff\n*.c working-tree-encoding=ascii//TRANSLIT";
-        assert_eq!(lines(odd), [2, 3, 4]);
-        let usual = "*.ps1 working-tree-encoding=UTF-16LE-BOM\n*.c working-tree-encoding=ISO-8859-1 eol=lf\n# working-tree-encoding=IBM037\n*.d -working-tree-encoding\n";
+        let odd = "*.yaml text\n*.a working-tree-encoding=IBM037\n[attr]e text working-tree-encoding=UTF-7 diff\n*.c working-tree-encoding=ascii//TRANSLIT\n*.d working-tree-encoding=LATIN-GREEK\n*.e working-tree-encoding=latin_greek_1\n*.f working-tree-encoding=utf8x";
+        assert_eq!(lines(odd), [2, 3, 4, 5, 6, 7]);
+        let usual = "*.ps1 working-tree-encoding=UTF-16LE-BOM\n*.c working-tree-encoding=ISO-8859-1 eol=lf\n*.e working-tree-encoding=Latin-1\n*.f working-tree-encoding=windows-1252\n*.g working-tree-encoding=UTF-8-BOM\n*.h working-tree-encoding=US-ASCII\n# working-tree-encoding=IBM037\n*.d -working-tree-encoding\n";
         assert_eq!(lines(usual), [] as [usize; 0]);
     }
 }

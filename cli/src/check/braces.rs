@@ -10,7 +10,7 @@ use super::actions::{self, Piece};
 use super::finding::Sheet;
 use super::sift::sift;
 use super::{plain, readable};
-use crate::manifest::{decode, find_secrets, parse_part};
+use crate::manifest::{Source, decode, find_secrets, parse_part};
 
 /// Most documents that cannot be read: to say where costs a look at the whole text.
 const MOST_REFUSALS: usize = 100;
@@ -20,17 +20,21 @@ pub fn check(sheet: &mut Sheet<'_>, covered: &mut Vec<Range<usize>>) {
     if !names_secret(sheet.text()) {
         return;
     }
-    let replaced = replaced(sheet.text());
-    let Ok(source) = decode(replaced.as_bytes().to_vec()) else { return };
+    let Some(source) = source(sheet) else { return };
+    let replaced = source.text();
     let mark = replaced.len() - replaced.trim_start_matches('\u{feff}').len();
     let (known, mut failed, mut start) = (sheet.findings.len(), 0, mark);
-    while start < replaced.len() && failed < MOST_REFUSALS {
+    while start < replaced.len() {
         let end = replaced[start..].find("\n---").map_or(replaced.len(), |at| start + at + 1);
         let part = start..end;
         start = end;
         let text = &sheet.text()[part.clone()];
         if !names_secret(text) || !sift(text.as_bytes()).may_be_secret() {
             continue;
+        }
+        if failed >= MOST_REFUSALS {
+            readable::stopped(sheet, MOST_REFUSALS, part.start);
+            break;
         }
         let Ok(documents) = parse_part(&source, part) else {
             failed += 1;
@@ -40,22 +44,36 @@ pub fn check(sheet: &mut Sheet<'_>, covered: &mut Vec<Range<usize>>) {
             plain::check_replaced(sheet, document, covered);
             if let Err(error) = find_secrets(document) {
                 failed += 1;
-                let at = sheet.with_text(&replaced).offset(error.place.line, error.place.column);
+                let at = sheet.with_text(replaced).offset(error.place.line, error.place.column);
                 readable::report_at(sheet, &error, at);
             }
+            failed += readable::report_within(sheet, document, MOST_REFUSALS.saturating_sub(failed));
         }
     }
     sheet.object = None;
     sheet.drop_repeated(0, known);
 }
 
+/// The text with its actions replaced.
+#[must_use]
+pub fn source(sheet: &Sheet<'_>) -> Option<Source> {
+    let text = sheet.text();
+    // Helm knows no such braces.
+    let of_helm = (text.contains("{%") && sheet.file().is_of_helm()).then(|| Zeroizing::new(text.replace("{%", "(%")));
+    let mut replaced = replaced(of_helm.as_deref().map_or(text, String::as_str));
+    decode(std::mem::take(&mut *replaced).into_bytes()).ok()
+}
+
 /// Whether the word stands there as that of a kind does, or may in a disguise: most templates only speak of `secretName` and its like.
-fn names_secret(text: &str) -> bool {
+#[must_use]
+pub fn names_secret(text: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_alphanumeric();
     text.match_indices("Secret").any(|(at, word)| {
-        let behind = &text[at + word.len()..];
-        !text[..at].ends_with(is_letter) && (behind.starts_with("List") || !behind.starts_with(is_letter))
-    }) || ["\\x", "\\u", "\\U", "\\\n", "\\\r", "!!", "!<", "%TAG"].iter().any(|disguise| text.contains(disguise))
+        let (before, behind) = (&text[..at], &text[at + word.len()..]);
+        !before.strip_suffix("Sealed").unwrap_or(before).ends_with(is_letter)
+            && (behind.starts_with("List") || !behind.starts_with(is_letter))
+    }) || actions::splits_a_word(text)
+        || ["\\x", "\\u", "\\U", "\\\n", "\\\r", "!!", "!<", "%TAG"].iter().any(|disguise| text.contains(disguise))
 }
 
 /// The text with a word for each action, a comment for a line of nothing else.
@@ -101,18 +119,22 @@ fn replace_line(output: &mut String, before: &str, line: &[Piece<'_>], after: &s
         output.push('\n');
         output.push_str(before);
     }
+    let last_of = |text: &str| text.bytes().rfind(|byte| !matches!(byte, b' ' | b'\t'));
+    // The last byte that is not blank.
+    let mut last = last_of(before);
     for (index, piece) in line.iter().enumerate().skip(leading) {
         let is_last = index + 1 == line.len();
-        let below_key = output.trim_end_matches([' ', '\t']).ends_with(':');
         if !piece.is_action {
             output.push_str(piece.text);
+            last = last_of(piece.text).or(last);
         } else if index >= line.len() - trailing || piece.inner().starts_with("/*") {
             output.extend(std::iter::repeat_n(' ', piece.text.len()));
-        } else if is_last && ends && below_key && piece.inner().contains("indent") {
+        } else if is_last && ends && last == Some(b':') && piece.inner().contains("indent") {
             output.push(' ');
             comment(output, piece.text.len() - 1);
         } else {
             output.extend(std::iter::repeat_n('z', piece.text.len()));
+            last = Some(b'z');
         }
     }
 }
@@ -125,7 +147,8 @@ fn comment(output: &mut String, length: usize) {
 /// Whether braces stand where YAML has a value, so that kubectl cannot apply the text before it is rendered: not in comments, in quotes or
 /// within a text.
 #[must_use]
-pub fn is_template(text: &str) -> bool {
+pub fn expects_rendering(text: &str) -> bool {
+    // `block`: the indentation of what goes on below it as a text.
     let (mut block, mut quote, mut expects) = (None, None, false);
     for line in text.lines() {
         let content = line.trim_start();
@@ -148,7 +171,12 @@ pub fn is_template(text: &str) -> bool {
             return true;
         }
         let (bare, open) = unquoted(content);
-        if [": {{", ": {%", "[{{", "[ {{"].iter().any(|value| bare.contains(value)) {
+        let entry = bare.trim_start_matches(['-', ' ']);
+        let value =
+            entry.split_once(": ").filter(|_| !entry.starts_with(['{', '['])).map_or(entry, |(_, value)| value.trim_start());
+        let in_flow = value.starts_with(['{', '[']);
+        let opens = |open: &&str| value.contains(*open);
+        if value.len() < entry.len() && begins(value) || in_flow && [": {{", ": {%", "[{{", "[ {{"].iter().any(opens) {
             return true;
         }
         let head = bare.split('#').next().unwrap_or_default().trim_end();
@@ -156,6 +184,9 @@ pub fn is_template(text: &str) -> bool {
         if let Some(key) = marks.strip_suffix(['|', '>']).filter(|key| key.is_empty() || key.ends_with([' ', '\t'])) {
             let of_item = key.trim_start_matches(['-', ' ']).is_empty();
             block = Some(if of_item { indent } else { line.len() - node.len() });
+        } else if open.is_none() && !in_flow && !head.ends_with(':') && (is_item || value.len() < entry.len()) {
+            let is_text = !value.is_empty() && !value.starts_with(['#', '&', '!', '*']);
+            block = is_text.then(|| if value.len() < entry.len() { line.len() - node.len() } else { indent });
         }
         expects = head.ends_with(':');
         quote = open;
@@ -176,20 +207,21 @@ fn is_broken_quote(content: &str) -> bool {
 /// A line without what stands in quotes and behind a `#`, and the quote that goes on below.
 fn unquoted(content: &str) -> (String, Option<char>) {
     let mut bare = String::with_capacity(content.len());
-    let (mut quote, mut escaped) = (None, false);
+    let (mut quote, mut escaped, mut last) = (None, false, None);
     for c in content.chars() {
         match quote {
             Some(_) if escaped => escaped = false,
             Some('"') if c == '\\' => escaped = true,
             Some(open) if open == c => quote = None,
             Some(_) => {}
-            None if matches!(c, '"' | '\'')
-                && (bare.trim_end().is_empty() || bare.trim_end().ends_with([':', ',', '[', '{', '-'])) =>
-            {
+            None if matches!(c, '"' | '\'') && last.is_none_or(|last| matches!(last, ':' | ',' | '[' | '{' | '-')) => {
                 quote = Some(c);
             }
             None if c == '#' && bare.ends_with([' ', '\t']) => break,
-            None => bare.push(c),
+            None => {
+                bare.push(c);
+                last = if c.is_whitespace() { last } else { Some(c) };
+            }
         }
     }
     (bare, quote)

@@ -12,19 +12,22 @@ use super::keys::Keys;
 use super::kustomize::{self, ValueFile};
 use super::references::{self, Provided, Reference};
 use super::rule::{
-    AMBIGUOUS_SECRET, CHANGED_RULES, FOREIGN_DOCUMENT, LARGE_TEXT, NO_RULE, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16,
+    AMBIGUOUS_SECRET, CHANGED_RULES, FOREIGN_DOCUMENT, LARGE_TEXT, NO_RULE, NOT_YAML, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16,
 };
 use super::sealed::Expectations;
 use super::sift::{Sifted, sift};
-use super::{actions, allow, attributes, braces, plain, private_keys, readable, sealed, template};
+use super::{actions, allow, attributes, braces, kinds, plain, private_keys, readable, sealed, template};
 use crate::config::{Choice, Config};
 use crate::manifest::{
     Document, ManifestError, Node, Reason, Source, check_faithful, decode, find_foreign_sealed, find_sealed, find_secrets, parse,
-    parse_pieces,
+    parse_part, parse_pieces,
 };
 
 /// Most refusals of our reader that one file may have.
 const MOST_REFUSALS: usize = 100;
+
+/// Endings of templates, behind that of what they are rendered to.
+const TEMPLATES: [&str; 4] = [".tpl", ".tmpl", ".gotmpl", ".j2"];
 
 /// What is said of a kustomization that our reader takes, and does not follow.
 const UNFOLLOWED: &str = "what names files or values in a kustomization is not plain text here, so that it is not followed";
@@ -255,7 +258,7 @@ fn in_pieces(
     yardstick: &Yardstick,
     covered: &mut Vec<Range<usize>>,
 ) {
-    let (mut documents, mut failed) = (Vec::new(), 0);
+    let (mut documents, mut failed, mut replaced) = (Vec::new(), 0, None);
     for (span, piece) in parse_pieces(source) {
         let error = match piece {
             Ok(read) => {
@@ -266,16 +269,24 @@ fn in_pieces(
         };
         failed += 1;
         if failed > MOST_REFUSALS {
-            stopped(sheet, span.start);
+            readable::stopped(sheet, MOST_REFUSALS, span.start);
             break;
         }
         template::check(sheet, span.clone(), covered);
         if history || !sift(source.text()[span.clone()].as_bytes()).may_be_secret() {
             continue;
         }
-        if is_template(&source.text()[span.clone()], &error.reason) {
+        let text = &source.text()[span.clone()];
+        // What is no YAML with its actions replaced either may be a manifest whose kind nobody here has seen.
+        let mut is_seen = || {
+            !braces::names_secret(text) || kinds::are_seen(text) || {
+                let replaced = replaced.get_or_insert_with(|| braces::source(sheet));
+                replaced.as_ref().is_some_and(|source| parse_part(source, span.clone()).is_ok())
+            }
+        };
+        if is_template(text, &error.reason) && is_seen() {
             unrendered(sheet, span);
-        } else {
+        } else if readable::rule_for(&error.reason) != NOT_YAML || !is_of_another_language(sheet.file()) {
             readable::report(sheet, &error);
         }
     }
@@ -289,13 +300,14 @@ fn in_pieces(
 fn is_template(text: &str, reason: &Reason) -> bool {
     let content = text.trim_start_matches('-').trim_start();
     let in_braces = content.starts_with(['{', '[']) && !content.starts_with("{{") && !content.starts_with("{%");
-    matches!(reason, Reason::Syntax { .. }) && !in_braces && braces::is_template(text)
+    matches!(reason, Reason::Syntax { .. }) && !in_braces && braces::expects_rendering(text)
 }
 
-/// Says that not everything was looked at: to say where something is costs a look at the whole text.
-fn stopped(sheet: &mut Sheet<'_>, at: usize) {
-    let message = format!("more than {MOST_REFUSALS} places that cannot be read: what follows was not looked at");
-    sheet.report(TOO_LARGE, at..at, &Show::Nothing, "", message);
+/// Whether it is a template of a shell script, of Go, or of anything else that is no manifest: `deploy.sh.j2`. Helm renders them all the same.
+fn is_of_another_language(file: &FileName) -> bool {
+    let name = file.from_root.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let inner = TEMPLATES.iter().find_map(|ending| name.strip_suffix(ending)).and_then(|name| name.rsplit_once('.'));
+    inner.is_some_and(|(_, ending)| !matches!(ending, "yaml" | "yml" | "json")) && !file.is_of_helm()
 }
 
 fn parsed(
@@ -326,6 +338,7 @@ fn parsed(
                 readable::report_at(sheet, &error, at);
             }
         }
+        refusals += readable::report_within(sheet, document, MOST_REFUSALS.saturating_sub(refusals));
         if history {
             continue;
         }
@@ -348,7 +361,7 @@ fn parsed(
             }
         }
         if refusals > MOST_REFUSALS {
-            stopped(sheet, document.span().start);
+            readable::stopped(sheet, MOST_REFUSALS, document.span().start);
         }
         references::collect(document, &mut looked.provided, &mut looked.references);
     }

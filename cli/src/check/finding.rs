@@ -5,8 +5,9 @@
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::inputs::is_template;
 use super::rule::{
     AGE_IDENTITY, ENCRYPTED_PRIVATE_KEY, PLAINTEXT_GENERATOR, PLAINTEXT_SECRET, PRIVATE_KEY, Rule, Severity, UNRESOLVED_ITEM,
 };
@@ -17,6 +18,9 @@ const MASK: &str = "********";
 
 /// Longest text of a span that is shown.
 const SHOWN: usize = 60;
+
+/// Longest white space that is shown, or looked through for what stands behind it: a line may be as long as the file.
+const LONGEST_INDENT: usize = 1000;
 
 /// A file, as reports name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,14 @@ pub struct FileName {
     pub path: Option<PathBuf>,
     /// Start of the id of the commit whose version this is, if it is not the present one.
     pub commit: Option<String>,
+}
+
+impl FileName {
+    /// Whether Helm renders it: below `templates` of a chart.
+    #[must_use]
+    pub fn is_of_helm(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| is_template(path, Path::is_file, &HashSet::new()))
+    }
 }
 
 /// One line of source, as far as it may be shown.
@@ -119,19 +131,27 @@ pub struct Sheet<'t> {
     pub findings: Vec<Finding>,
     /// Where the object starts that is being looked at, if one is.
     pub object: Option<usize>,
+    /// So many texts within it could not be read.
+    pub unread: usize,
 }
 
 impl<'t> Sheet<'t> {
     /// A file with nothing found.
     #[must_use]
     pub fn new(file: &'t FileName, text: &'t str) -> Self {
-        Self { file, text, breaks: OnceCell::new(), last: (0, 1), findings: Vec::new(), object: None }
+        Self { file, text, breaks: OnceCell::new(), last: (0, 1), findings: Vec::new(), object: None, unread: 0 }
     }
 
     /// The text of the file.
     #[must_use]
     pub fn text(&self) -> &'t str {
         self.text
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &FileName {
+        self.file
     }
 
     /// Offset of a line and a column in characters, both from 1.
@@ -202,7 +222,13 @@ impl<'t> Sheet<'t> {
 
     /// Column of an offset, in characters from 1. A mark at the start of the file is none.
     fn column(&mut self, line: usize, offset: usize) -> usize {
-        let (from, column) = if (line..=offset).contains(&self.last.0) { self.last } else { (line, 1) };
+        let (last, known) = self.last;
+        // Back from there, if that is nearer than from the start of the line.
+        if line < offset && offset < last && last - offset < offset - line && !self.text[offset..last].contains('\n') {
+            self.last = (offset, known - self.text[offset..last].chars().count());
+            return self.last.1;
+        }
+        let (from, column) = if (line..=offset).contains(&last) { self.last } else { (line, 1) };
         let between = &self.text[from..offset];
         let between = if from == 0 { between.trim_start_matches('\u{feff}') } else { between };
         self.last = (offset, column + between.chars().count());
@@ -217,7 +243,7 @@ impl<'t> Sheet<'t> {
             _ => (span.start, String::new()),
         };
         let before = self.text[line.start..from].trim_start_matches('\u{feff}');
-        let blank = before.trim_start_matches([' ', '-', '\t']).is_empty();
+        let blank = before.len() <= LONGEST_INDENT && before.trim_start_matches([' ', '-', '\t']).is_empty();
         let mut text = if blank { before.replace('\t', " ") } else { "… ".to_owned() };
         if !key.is_empty() {
             text.push_str(&key);
@@ -228,10 +254,11 @@ impl<'t> Sheet<'t> {
         match show {
             Show::Masked(_) => text.push_str(MASK),
             Show::Nothing => text.push('…'),
-            Show::Span => text.push_str(&shorten(self.text[visible.clone()].trim_end())),
+            Show::Span => text.push_str(&shorten(&self.text[visible.clone()])),
         }
         let end = text.chars().count();
-        if !self.text[visible.end..line.end.max(visible.end)].trim().is_empty() {
+        let behind = &self.text.as_bytes()[visible.end..line.end.max(visible.end)];
+        if behind.iter().take(LONGEST_INDENT).any(|byte| !byte.is_ascii_whitespace()) {
             text.push_str(" …");
         }
         Excerpt { text, mark: mark..end.max(mark + 1) }
@@ -248,7 +275,9 @@ pub fn harmless(key: &str) -> String {
 }
 
 fn shorten(text: &str) -> String {
-    let text = printable(text);
+    // More than is shown, as what is left out of it must be whole.
+    let start: String = text.chars().take(10 * SHOWN).collect();
+    let text = printable(start.trim_end());
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,

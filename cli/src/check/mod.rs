@@ -27,6 +27,7 @@ pub mod finding;
 pub mod git;
 pub mod inputs;
 pub mod keys;
+pub mod kinds;
 pub mod kustomize;
 pub mod placeholder;
 pub mod plain;

@@ -10,6 +10,12 @@ pub const BESIDE_BRACES: usize = 15;
 /// How often texts may stand within the braces of others.
 const MOST_WITHIN: usize = 8;
 
+/// Shortest line of base64 that is not the last.
+const SHORTEST_LINE: usize = 40;
+
+/// What the injector of Argo CD does with a value that it has fetched.
+const FUNCTIONS: [&str; 7] = ["base64encode", "base64decode", "indent", "jsonParse", "jsonPath", "sha256sum", "yamlParse"];
+
 /// Words that people write for "fill in here", compared without case and punctuation.
 const WORDS: [&str; 18] = [
     "changeme",
@@ -58,31 +64,72 @@ fn is_reference(text: &str) -> bool {
 /// What another tool replaces: vals, Vault and its injectors, 1Password, the secret managers of clouds. Each in its whole form: what only
 /// begins so is a value.
 fn is_put_in_later(text: &str) -> bool {
-    let behind = |start: &str| text.strip_prefix(start);
-    let is_path = |rest: &str| rest.contains('/') && (actions::begins_in(rest) || !rest.contains(char::is_whitespace));
+    let behind = |start: &str| text.strip_prefix(start).filter(|rest| is_one_word(rest));
+    let is_path = |rest: &str| rest.contains('/');
     let is_address = |rest: &str| {
         rest.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
     };
     let is_name = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     behind("ref+").is_some_and(is_address)
         || behind("vault:").is_some_and(is_path)
-        || behind("<path:").is_some_and(|rest| rest.contains('/') && rest.find('>') == Some(rest.len() - 1))
-        || behind("op://").is_some_and(|rest| rest.contains('/'))
+        || text.strip_prefix("<path:").and_then(|rest| rest.strip_suffix('>')).is_some_and(|rest| {
+            let (path, functions) = rest.split_once('|').unwrap_or((rest, ""));
+            let is_function = |text: &str| FUNCTIONS.iter().any(|name| text.trim_start().starts_with(name));
+            let path = path.trim_end();
+            path.contains('/') && !rest.contains('>') && is_one_word(path) && (functions.is_empty() || is_function(functions))
+        })
+        || behind("op://").is_some_and(is_path)
         || behind("secretref:").is_some_and(is_name)
         || behind("arn:aws:secretsmanager:").is_some_and(|rest| rest.contains(":secret:"))
         || behind("projects/").is_some_and(|rest| rest.contains("/secrets/"))
 }
 
+/// Whether there is no white space, but for that within the braces of actions and around what is written out in them.
+fn is_one_word(text: &str) -> bool {
+    let is_word = |text: &str| !text.contains(char::is_whitespace);
+    is_word(text)
+        || actions::pieces(text).0.iter().all(|piece| {
+            if piece.is_action { actions::literals(piece.inner()).into_iter().all(is_word) } else { is_word(piece.text) }
+        })
+}
+
+/// Base64, in lines of some length if it is in several.
+fn is_base64(text: &str) -> bool {
+    is_text_of(text, b"+/=")
+}
+
+fn is_text_of(text: &str, others: &[u8]) -> bool {
+    let mut words = text.split_ascii_whitespace().rev();
+    words.next().is_some()
+        && words.all(|word| word.len() >= SHORTEST_LINE)
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || others.contains(&byte))
+}
+
+/// A file of age that is not armoured: its header, whose stanzas are base64, and the MAC of it.
+fn is_age_header(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("age-encryption.org/v1\n") else { return false };
+    let mut lines = rest.lines();
+    let is_line = |line: &str| is_text_of(line, b"+/") || line.is_empty();
+    let header = |line: &str| line.starts_with("-> ") || is_line(line);
+    rest.starts_with("-> ")
+        && lines.find(|line| !header(line)).is_some_and(|line| line.strip_prefix("--- ").is_some_and(is_base64))
+        && lines.next().is_none()
+}
+
 /// SOPS, eyaml, age in each of its forms, Vault's transit engine.
 fn is_ciphertext(text: &str) -> bool {
-    let is_base64 = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=\r\n \t".contains(&byte));
+    let between = |start: &str| text.strip_prefix(start).and_then(|rest| rest.strip_suffix(']'));
+    let is_of_sops = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=,:_".contains(&byte);
     let armored = text
         .strip_prefix("-----BEGIN AGE ENCRYPTED FILE-----")
         .and_then(|rest| rest.strip_suffix("-----END AGE ENCRYPTED FILE-----"));
-    ["ENC[AES256_GCM,data:", "ENC[PKCS7,", "ENC[GPG,"].iter().any(|start| text.starts_with(start)) && text.ends_with(']')
-        || text.starts_with("age-encryption.org/v1\n-> ")
+    between("ENC[AES256_GCM,data:").is_some_and(|rest| rest.contains(",iv:") && rest.bytes().all(is_of_sops))
+        || ["ENC[PKCS7,", "ENC[GPG,"]
+            .iter()
+            .any(|start| between(start).is_some_and(|rest| rest.len() >= SHORTEST_LINE && is_base64(rest)))
+        || is_age_header(text)
         || text.starts_with("YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+") && is_base64(text)
-        || armored.is_some_and(is_base64)
+        || armored.is_some_and(|body| body.trim_start().starts_with("YWdlLWVuY3J5cHRpb24ub3Jn") && is_base64(body))
         || text.strip_prefix("vault:v").and_then(|rest| rest.split_once(':')).is_some_and(|(version, text)| {
             !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 16 && is_base64(text)
         })
@@ -157,6 +204,12 @@ fn is_rendered_elsewhere(text: &str, longest: usize, depth: usize) -> bool {
     }
     let nothing = |text: &str| is_reference(text) || is_rendered_elsewhere(text, longest, depth + 1);
     let (pieces, is_open) = actions::pieces(text);
+    if pieces.iter().any(Piece::is_comment) {
+        let written: String = pieces.iter().filter(|piece| !piece.is_comment()).map(|piece| piece.text).collect();
+        return nothing(&Zeroizing::new(written));
+    }
+    let begins_open =
+        is_open && pieces.first().is_some_and(|first| !first.is_action && first.text.trim_start().starts_with("{{"));
     if let Some(branches) = branches(text, &pieces).filter(|_| !is_open) {
         return branches.into_iter().all(nothing);
     }
@@ -174,9 +227,19 @@ fn is_rendered_elsewhere(text: &str, longest: usize, depth: usize) -> bool {
     }
     // Braces that do not close render nothing, but for an action that goes on below.
     if is_open {
-        return text.trim_start().starts_with("{{");
+        return begins_open;
     }
-    !has_credentials(&outside) && (longest_word(&outside) <= longest || outside.contains("://"))
+    !has_credentials(&outside) && (longest_word(&outside) <= longest || is_plain_address(&outside))
+}
+
+/// An address whose path and query have no word that is longer than a part of a name. Of a host, any may be.
+fn is_plain_address(outside: &str) -> bool {
+    outside.split_once("://").is_some_and(|(scheme, rest)| {
+        let host = rest.find(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace()).unwrap_or(rest.len());
+        let (host, path) = rest.split_at(host);
+        let user = host.rsplit_once('@').map_or("", |(user, _)| user);
+        [scheme, user, path].iter().all(|part| longest_word(part) <= BESIDE_BRACES)
+    })
 }
 
 /// What stands between `if`, `else` and `end`, if these are all that the text is.
@@ -232,6 +295,14 @@ mod tests {
             "...",
             "…",
             "ENC[AES256_GCM,data:aa,iv:bb]",
+            "ENC[AES256_GCM,data:aa+/=,iv:bb=,tag:cc==,type:str]",
+            "<path:secret/data/db#password | base64encode>",
+            "projects/p/secrets/s/versions/1",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:a/b-c",
+            "https://a-host-with-a-long-name.{{ .Values.domain }}:8080/path/of/parts?user={{ .a }}",
+            "<{{/* x */}}password>",
+            "{{/* x */}}{{ .Values.a }}",
+            "ENC[GPG,hQIMA0fWzzvxVHFgAQ/+Jn2vJ2DqK7n0q5cZ0n8rX0cV7JkW5o2Q\n  hQIMA0fWzzvxVHFgAQ/+Jn2vJ2DqK7n0q5cZ0n8rX0cV7JkW5o2Q\n  abc=]",
             "ENC[PKCS7,MIIBiQYJKoZIhvcNAQcDoIIBejCCAXYCAQAxggEhMIIBHQIBAD]",
             "vault:secret/data/db#password",
             "vault:v1:8SDd3WHDOjf7mq69CyCqYjBXAiQQAVZRkFM13ok481zoCmHnSeDX9vyf7w==",
@@ -310,6 +381,29 @@ mod tests {
             "op://hunter2",
             "{{ .Values.password | default \"hunter2\" }}",
             "postgres://{{ .Values.user }}:hunter2@db/app",
+            "https://hooks.slack.com/services/T01ABCDEF/B01ABCDEF/abcdefghijklmnopqrstuvwx?x={{a}}",
+            "postgres://db/?user=a&password=hunter2hunter2hunter2{{a}}",
+            "https://hunter2hunter2hunter2@{{ .host }}/",
+            "hunter2hunter2hunter2 x://{{ .host }}",
+            "projects/\nhunter2 hunter2\n/secrets/",
+            "arn:aws:secretsmanager:x:secret:\nhunter2",
+            "op://x/ hunter2 \n hunter3",
+            "vault:{{ .a }}/b hunter2hunter2hunter2",
+            "vault:a/{{ \"hunter2 hunter3\" }}",
+            "<path:a/ hunter2 hunter3>",
+            "ref+vault://a hunter2",
+            "age-encryption.org/v1\n-> x\nhunter2",
+            "age-encryption.org/v1\n-> x\naa\n--- bb\nhunter2",
+            "ENC[GPG,hunter2 hunter3]",
+            "ENC[GPG,hunter2]",
+            "ENC[AES256_GCM,data:hunter2]",
+            "ENC[AES256_GCM,data:hunter2 hunter3,iv:aa]",
+            "vault:v1:hunter2 hunter2 hunter2",
+            "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+ hunter2",
+            "-----BEGIN AGE ENCRYPTED FILE-----\nhunter2\n-----END AGE ENCRYPTED FILE-----",
+            "hunter2hunter{{/* x */}}2hunter2",
+            "hunter2{{/* x */}}",
+            "{{ .a }} hunter2hunter2hunter2 {{",
             "${DB:-hunter2}",
             "correct horse battery staple",
             "prefix-{{ .Values.a }}-0123456789abcdef0123",

@@ -11,7 +11,7 @@ use super::finding::{Sheet, Show, harmless};
 use super::placeholder::{is_nothing_yet, is_placeholder};
 use super::rule::PLAINTEXT_SECRET;
 use super::sift::sift;
-use super::{actions, template};
+use super::{actions, readable, template};
 use crate::manifest::{Document, Kind, Node, Scalar, ScalarStyle, ScalarValue, parse_part};
 
 /// As kubectl decodes `data`, and a little more: what it would refuse is in plain all the same.
@@ -25,6 +25,9 @@ const FIELDS: [(&str, bool); 2] = [("data", true), ("stringData", false)];
 
 /// How often manifests may stand in blocks of text of others.
 const MOST_WITHIN: usize = 3;
+
+/// Most of these in one file that cannot be read: to say where costs a look at the whole text.
+const MOST_UNREAD: usize = 100;
 
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +63,7 @@ pub fn check_replaced(sheet: &mut Sheet<'_>, document: &Document<'_>, covered: &
 fn walk(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, implied: bool, way: Way, covered: &mut Vec<Range<usize>>) {
     match node.kind() {
         Kind::Mapping(entries) => {
-            let kinds: Vec<&Node> = named(node, "kind").collect();
+            let kinds: Vec<&Node> = named(sheet.text(), node, "kind", way).collect();
             let is = |wanted: &str| kinds.iter().any(|kind| is_kind(sheet.text(), kind, wanted, way));
             // Of a SealedSecret the API server drops such fields; in Git they are all the same.
             let is_secret = is("Secret") || is("SealedSecret") || implied && kinds.is_empty();
@@ -71,7 +74,7 @@ fn walk(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, implied: bo
             }
             for (key, value) in entries {
                 // These are reported as a whole.
-                if !is_secret || !key.as_str().is_some_and(|key| FIELDS.iter().any(|(field, _)| *field == key)) {
+                if !is_secret || !FIELDS.iter().any(|(field, _)| is_key(sheet.text(), key, field, way)) {
                     walk(sheet, document, value, false, way, covered);
                 }
                 if is_list && key.as_str() == Some("items") {
@@ -97,31 +100,51 @@ fn block(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, way: Way, 
     let span = node.span();
     let body = document.text(span.clone()).find('\n').map_or(span.end, |at| span.start + at + 1);
     let way = Way { within: way.within + 1, ..way };
-    if way.within <= MOST_WITHIN
-        && let Ok(documents) = parse_part(document.source(), body..span.end)
-    {
-        for inner in &documents {
-            if let Some(root) = inner.root() {
-                walk(sheet, inner, root, false, way, covered);
-            }
-        }
-        sheet.drop_repeated(before, by_lines);
+    if way.within > MOST_WITHIN || !has_kind(document.text(span.clone())) {
+        return;
     }
+    if sheet.unread == MOST_UNREAD {
+        sheet.unread += 1;
+        readable::stopped(sheet, MOST_UNREAD, span.start);
+    }
+    if sheet.unread > MOST_UNREAD {
+        return;
+    }
+    let Ok(documents) = parse_part(document.source(), body..span.end) else {
+        sheet.unread += 1;
+        return;
+    };
+    for inner in &documents {
+        if let Some(root) = inner.root() {
+            walk(sheet, inner, root, false, way, covered);
+        }
+        let most = MOST_UNREAD - sheet.unread;
+        sheet.unread += readable::report_within(sheet, inner, most);
+    }
+    sheet.drop_repeated(before, by_lines);
+}
+
+/// Whether a key `kind` is in a text, or a disguise that may hide one: what speaks of Secrets is often a description.
+fn has_kind(text: &str) -> bool {
+    let is_key = |rest: &str| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':');
+    text.match_indices("kind").any(|(at, word)| is_key(&text[at + word.len()..]) || text.contains('&'))
+        || ["\\x6", "\\u006", "\\U0000006", "!!b", "!!%", "!<", "%TAG"].iter().any(|disguise| text.contains(disguise))
 }
 
 /// Values under a key; in a template each branch may have one.
-fn named<'n>(node: &'n Node, field: &'n str) -> impl Iterator<Item = &'n Node> {
+fn named<'n>(text: &'n str, node: &'n Node, field: &'n str, way: Way) -> impl Iterator<Item = &'n Node> {
     let entries = node.as_mapping().unwrap_or_default().iter();
-    entries.filter(move |(key, _)| key.as_str() == Some(field)).map(|(_, value)| value)
+    entries.filter(move |(key, _)| is_key(text, key, field, way)).map(|(_, value)| value)
+}
+
+fn is_key(text: &str, key: &Node, field: &str, way: Way) -> bool {
+    key.as_str() == Some(field) || way.is_replaced && text[key.span()].contains("{{") && is_kind(text, key, field, way)
 }
 
 fn is_kind(text: &str, node: &Node, wanted: &str, way: Way) -> bool {
     let Some(scalar) = node.as_scalar() else { return false };
     if way.is_replaced && actions::begins_in(&text[node.span()]) {
-        return actions::pieces(unwrapped(&text[node.span()], scalar.style()))
-            .0
-            .iter()
-            .any(|piece| piece.text.trim() == wanted || piece.is_action && actions::literals(piece.inner()).contains(&wanted));
+        return actions::may_be(unwrapped(&text[node.span()], scalar.style()), wanted);
     }
     match scalar.read() {
         ScalarValue::Binary(bytes) => *bytes == *wanted.as_bytes(),
@@ -145,7 +168,7 @@ fn secret(sheet: &mut Sheet<'_>, node: &Node, way: Way, covered: &mut Vec<Range<
         _ => object_name(node),
     };
     for (field, encoded) in FIELDS {
-        for mapping in named(node, field) {
+        for mapping in named(text, node, field, way) {
             covered.push(mapping.span());
             for (key, value) in mapping.as_mapping().unwrap_or_default() {
                 if has_value(text, value, encoded, way) {

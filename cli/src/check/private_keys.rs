@@ -19,6 +19,12 @@ const LONGEST_IDENTITY: usize = 128;
 /// As much base64 as is decoded to see whether it is a key.
 const LONGEST: usize = 16 * 1024;
 
+/// Shortest line of a body that is not its last.
+const SHORTEST_LINE: usize = 16;
+
+/// How lines begin that stand before a body.
+const HEADERS: [&str; 7] = ["Proc-Type:", "DEK-Info:", "Version:", "Comment:", "Hash:", "Charset:", "MessageID:"];
+
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -81,15 +87,43 @@ fn pem(text: &str, at: usize) -> Option<(&'static Rule, Range<usize>)> {
         return None;
     }
     let end = at + text[at..floor(text, at + 24)].find("-----")? + 5;
-    let body = text[end..floor(text, end + 4096)].split("-----").next().unwrap_or_default();
-    let encrypted = label.starts_with("ENCRYPTED") || body.contains("ENCRYPTED");
-    // Line breaks may be written as in JSON.
-    let body = Zeroizing::new(body.replace("\\n", "\n").replace("\\r", ""));
-    let longest =
-        body.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c)).max_by_key(|run| run.len()).unwrap_or_default();
-    let letters: HashSet<char> = longest.chars().collect();
+    let near = &text[end..floor(text, end + 4096)];
+    let head = near.split("-----").next().unwrap_or_default();
+    let encrypted = label.starts_with("ENCRYPTED") || head.contains("ENCRYPTED");
+    let body = body(near);
+    let letters: HashSet<char> = body.chars().collect();
     let rule = if encrypted { ENCRYPTED_PRIVATE_KEY } else { PRIVATE_KEY };
-    (longest.len() >= 40 && letters.len() >= 12).then_some((rule, start..end))
+    (body.len() >= 40 && letters.len() >= 12).then_some((rule, start..end))
+}
+
+/// The base64 that follows at once, behind the headers and the marks of comments and of strings; nothing, if dots say that it is cut.
+fn body(text: &str) -> Zeroizing<String> {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    // Line breaks may be written as in JSON.
+    let text = Zeroizing::new(text.replace("\\n", "\n").replace("\\r", ""));
+    let mut body = Zeroizing::new(String::with_capacity(text.len()));
+    for line in text.lines() {
+        let line = line.trim_matches(|c: char| c.is_whitespace() || "#*/|>;,+-\"'`\\".contains(c));
+        let line = line.split("-----").next().unwrap_or_default();
+        if line.is_empty() || body.is_empty() && HEADERS.iter().any(|header| line.starts_with(header)) {
+            continue;
+        }
+        let words = || line.split_ascii_whitespace();
+        let (count, all) = (words().count(), words().all(|word| word.chars().all(is_letter)));
+        let in_lines = words().take(count - 1).all(|word| word.len() >= SHORTEST_LINE);
+        let is_whole = words().next().is_some_and(|word| word.len() >= SHORTEST_LINE);
+        if !body.is_empty() && line.chars().any(|c| matches!(c, '.' | '\u{2026}')) {
+            body.clear();
+        }
+        if !all || !in_lines || !is_whole && body.is_empty() {
+            break;
+        }
+        body.extend(words());
+        if !is_whole {
+            break;
+        }
+    }
+    body
 }
 
 /// The end of a character at or before `at`.
@@ -184,12 +218,34 @@ mod tests {
             assert_eq!(found(&format!("{{\"key\": \"{}\"}}", pem.replace('\n', "\\n"))), [("private-key", 1)]);
             assert_eq!(found(&STANDARD.encode(&pem)), [("private-key", 1)]);
         }
+        let lines = |before: &str, behind: &str| {
+            let lines = body.as_bytes().chunks(64).map(|line| format!("{before}{}{behind}\n", String::from_utf8_lossy(line)));
+            format!("{before}-----BEGIN PRIVATE KEY-----{behind}\n{}", lines.collect::<String>())
+        };
+        for (before, behind) in
+            [("# ", ""), ("  // ", ""), (" * ", ""), ("\"", "\\n\" +"), ("'", "',"), ("", "\r"), ("+", ""), ("", "\\n\\")]
+        {
+            assert_eq!(found(&lines(before, behind)), [("private-key", 1)], "{before} {behind}");
+        }
+        let on_one_line = lines("", "").replace('\n', " ");
+        assert_eq!(found(&on_one_line), [("private-key", 1)]);
+        let headers = "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\nComment: a b\n\n";
+        assert_eq!(found(&format!("{headers}{body}\n=abcd\n")), [("private-key", 1)]);
+        let proc = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n";
+        assert_eq!(found(&format!("{proc}{body}\n")), [("encrypted-private-key", 1)]);
         let encrypted = format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{body}\n");
         assert_eq!(found(&encrypted), [("encrypted-private-key", 1)]);
         for text in [
             "-----BEGIN PRIVATE KEY-----\nMIIE...\n-----END PRIVATE KEY-----",
             "-----BEGIN PRIVATE KEY-----\n{{ .Values.key }}\n-----END PRIVATE KEY-----",
             "a PRIVATE KEY is secret",
+            &format!("# it begins with -----BEGIN PRIVATE KEY-----\nsha = {body}\n"),
+            &format!("# -----BEGIN PRIVATE KEY----- is how it begins\n# {body}\n"),
+            &format!("if x == \"-----BEGIN PRIVATE KEY-----\" {{\n{body}\n}}\n"),
+            &format!("-----BEGIN PRIVATE KEY-----\n{0}\n...\n{0}\n-----END PRIVATE KEY-----", &body[..64]),
+            &format!("-----BEGIN PRIVATE KEY-----\n{0}\n# [...]\n{0}\n", &body[..64]),
+            &format!("-----BEGIN PRIVATE KEY-----\n{}\u{2026}\n", &body[..64]),
+            &format!("-----BEGIN PRIVATE KEY-----\n{}...\n", &body[..64]),
             &format!("-----BEGIN PRIVATE KEY-----\n{}\n", "A".repeat(64)),
             &format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"),
         ] {

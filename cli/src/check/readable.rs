@@ -2,7 +2,7 @@
 
 use super::finding::{Sheet, Show};
 use super::rule::{AMBIGUOUS_SECRET, DUPLICATE_KEY, FOREIGN_DOCUMENT, FOREIGN_LINE_BREAK, NOT_TEXT, NOT_YAML, Rule, TOO_LARGE};
-use crate::manifest::{ManifestError, Reason};
+use crate::manifest::{Document, ManifestError, Reason, find_ambiguous};
 
 /// The rule for a reason.
 #[must_use]
@@ -29,4 +29,23 @@ pub fn report(sheet: &mut Sheet<'_>, error: &ManifestError) {
 /// Notes a refusal at an offset.
 pub fn report_at(sheet: &mut Sheet<'_>, error: &ManifestError, at: usize) {
     sheet.report(rule_for(&error.reason), at..at, &Show::Nothing, &error.place.path, error.reason.to_string());
+}
+
+/// Notes Secrets within other objects that parsers read differently, at most so many, unless that is noted already; says how many.
+pub fn report_within(sheet: &mut Sheet<'_>, document: &Document<'_>, most: usize) -> usize {
+    let (errors, new) = (find_ambiguous(document, most), sheet.findings.len());
+    for error in &errors {
+        let at = sheet.with_text(document.source().text()).offset(error.place.line, error.place.column);
+        report_at(sheet, error, at);
+    }
+    if !errors.is_empty() {
+        sheet.drop_repeated(0, new);
+    }
+    errors.len()
+}
+
+/// Says that not everything was looked at: to say where something is costs a look at the whole text.
+pub fn stopped(sheet: &mut Sheet<'_>, most: usize, at: usize) {
+    let message = format!("more than {most} places that cannot be read: what follows was not looked at");
+    sheet.report(TOO_LARGE, at..at, &Show::Nothing, "", message);
 }

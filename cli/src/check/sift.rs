@@ -43,8 +43,8 @@ const MOST: usize = 10_000;
 const WORD: &str = "ecret";
 
 /// How `Secret` and `kind` may be written so that no search finds the words: `"\x53ecret"`; `"Sec\` and the rest behind any of the line
-/// breaks of YAML 1.1; `!!binary`, whose tag has a long form, abbreviations, and escapes of its own.
-const DISGUISES: [&str; 18] = [
+/// breaks of YAML 1.1; `!!binary`, whose tag has a long form, abbreviations, and escapes of its own; comments of templates within the words.
+const DISGUISES: [&str; 32] = [
     "\\x5",
     "\\x6",
     "\\x7",
@@ -63,6 +63,20 @@ const DISGUISES: [&str; 18] = [
     "!!%",
     "!<",
     "%TAG",
+    "S{{/",
+    "S{{-",
+    "e{{/",
+    "e{{-",
+    "c{{/",
+    "c{{-",
+    "r{{/",
+    "r{{-",
+    "k{{/",
+    "k{{-",
+    "i{{/",
+    "i{{-",
+    "n{{/",
+    "n{{-",
 ];
 
 /// `AGE-SECRET-KEY-` and `PRIVATE KEY` in base64, at each of the three offsets; and how the file of an identity begins, `# created:`,
@@ -133,6 +147,8 @@ mod tests {
             "kind: \"Sec\\\u{2028}ret\"",
             "kind: !!binary |\n  U2Vj\n  cmV0",
             "kind: !<tag:yaml.org,2002:binary> U2Vj",
+            "kind: Sec{{/* x */}}ret",
+            "ki{{- /* x */ -}}nd: Secret",
         ] {
             assert!(sift(text.as_bytes()).may_be_secret(), "{text}");
         }

@@ -1,6 +1,6 @@
 //! Values in plain in what cannot be read as YAML, templates above all: read line by line.
 //!
-//! A Secret is a line `kind: Secret` with `data:` or `stringData:` at the same indentation in the same document. What is between braces
+//! A Secret is a line `kind: Secret`, or `kind:` above the word, with `data:` or `stringData:` at the same indentation in the same document. What is between braces
 //! is not followed: only what is written out is found. `braces.rs` reads templates as trees; this is for what it cannot read.
 
 use std::ops::Range;
@@ -34,8 +34,8 @@ impl<'t> Line<'t> {
         (!key.is_empty() && !key.contains("{{")).then_some((key, self.indent(), &content[colon + 1..]))
     }
 
-    fn is(&self, key: &str, value: Option<&str>) -> bool {
-        self.entry().is_some_and(|(found, _, rest)| found == key && value.is_none_or(|value| is_scalar(rest, value)))
+    fn is(&self, key: &str) -> bool {
+        self.entry().is_some_and(|(found, ..)| found == key)
     }
 }
 
@@ -53,7 +53,7 @@ pub fn check(sheet: &mut Sheet<'_>, span: Range<usize>, covered: &mut Vec<Range<
         })
         .collect();
     let (mut done, mut within) = (0, 0);
-    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.is("kind", Some("Secret"))) {
+    for (index, line) in lines.iter().enumerate().filter(|(index, _)| is_secret(&lines[*index..])) {
         if index < done {
             continue;
         }
@@ -71,8 +71,17 @@ pub fn check(sheet: &mut Sheet<'_>, span: Range<usize>, covered: &mut Vec<Range<
     }
 }
 
+/// Whether these lines begin with the kind of a Secret, or of a SealedSecret with such fields.
+fn is_secret(lines: &[Line<'_>]) -> bool {
+    let Some((_, _, value)) = lines[0].entry().filter(|(key, ..)| *key == "kind") else { return false };
+    let value = without_comment(without_properties(value));
+    let is_above = value.is_empty() || value.starts_with(['|', '>']) || value.starts_with(['&', '!']) && !value.contains(' ');
+    let below = lines[1..].iter().find(|line| !line.is_aside()).filter(|_| is_above);
+    ["Secret", "SealedSecret"].iter().any(|kind| is_scalar(below.map_or(value, |line| line.text), kind))
+}
+
 fn object(sheet: &mut Sheet<'_>, lines: &[Line<'_>], indent: usize, covered: &mut Vec<Range<usize>>) {
-    let named = |key: &str| lines.iter().find(|line| line.indent() > indent && line.is(key, None)).and_then(Line::entry);
+    let named = |key: &str| lines.iter().find(|line| line.indent() > indent && line.is(key)).and_then(Line::entry);
     let name = named("name").map_or("?".to_owned(), |(_, _, value)| harmless(unquoted(without_comment(value))));
     let text = sheet.text();
     let end = lines.last().map_or(0, |line| line.start + line.text.len());
@@ -81,8 +90,8 @@ fn object(sheet: &mut Sheet<'_>, lines: &[Line<'_>], indent: usize, covered: &mu
         if line.start < done {
             continue;
         }
-        let encoded = line.is("data", None);
-        if encoded || line.is("stringData", None) {
+        let encoded = line.is("data");
+        if encoded || line.is("stringData") {
             if let Some(open) = braces(&text[..end], line.start + line.text.find(':').unwrap_or_default() + 1) {
                 let (entries, length) = in_braces(&text[open..end]);
                 done = open + length;
@@ -207,14 +216,9 @@ fn without_comment(text: &str) -> &str {
 
 /// Whether this is what stands behind a colon: with tag and anchor, comment and actions, or as a literal in an action.
 fn is_scalar(text: &str, value: &str) -> bool {
-    let (pieces, _) = actions::pieces(without_comment(without_properties(text)));
-    pieces.iter().any(|piece| {
-        if piece.is_action {
-            actions::literals(piece.inner()).contains(&value)
-        } else {
-            unquoted(without_comment(piece.text)) == value
-        }
-    })
+    let text = without_comment(without_properties(text));
+    let is_one = |piece: &actions::Piece<'_>| !piece.is_action && unquoted(without_comment(piece.text)) == value;
+    actions::pieces(text).0.iter().any(is_one) || actions::may_be(unquoted(text), value)
 }
 
 /// What stands behind a tag and an anchor.

@@ -170,6 +170,30 @@ pub fn check_faithful(document: &Document<'_>, node: &Node) -> Result<(), Manife
     check_secret(document, node, &Reader::new(document).referred)
 }
 
+/// Refuses Secrets and SealedSecrets anywhere in a document to which aliases and merge keys bring something, at most so many: within other
+/// objects nothing else looks for them.
+#[must_use]
+pub fn find_ambiguous(document: &Document<'_>, most: usize) -> Vec<ManifestError> {
+    let mut refused = Vec::new();
+    let Some(root) = document.root().filter(|_| document.aliases && most > 0) else { return refused };
+    let (reader, none) = (Reader::new(document), HashSet::new());
+    root.find(&mut |node| {
+        match reader.has_values(node, 0).and_then(|has| Ok(has && reader.head(node)?.is_of_secrets())) {
+            // That others refer to it changes nothing here: it is not sealed.
+            Ok(true) => {
+                refused.extend(check_secret(document, node, &none).err().filter(|error| error.reason != Reason::ComplexKey));
+            }
+            Ok(false) => {}
+            Err(error) => {
+                refused.push(error);
+                return Some(());
+            }
+        }
+        (refused.len() == most).then_some(())
+    });
+    refused
+}
+
 fn written_kind(root: &Node) -> Option<Range<usize>> {
     root.get("kind").filter(|kind| kind.as_str() == Some("SecretList")).map(Node::span)
 }
@@ -203,6 +227,10 @@ struct Head<'d> {
 impl Head<'_> {
     fn is_kind(&self, kind: &str) -> bool {
         self.kinds.iter().any(|found| found == kind)
+    }
+
+    fn is_of_secrets(&self) -> bool {
+        self.is_kind("Secret") || self.is_kind("SealedSecret")
     }
 
     fn is_v1(&self) -> bool {
@@ -323,6 +351,27 @@ impl<'d, 's> Reader<'d, 's> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the mapping has values, of its own or by a merge key.
+    fn has_values(&self, node: &'d Node, depth: usize) -> Result<bool, ManifestError> {
+        let entries = node.as_mapping().unwrap_or_default();
+        self.step(entries.len(), depth, node)?;
+        for (key, value) in entries {
+            match text_of(self.follow(key)).as_deref() {
+                Some("data" | "stringData") => return Ok(true),
+                Some("<<") if !is_quoted(key) => {
+                    let target = self.follow(value);
+                    for part in std::iter::once(target).chain(target.as_sequence().unwrap_or_default()) {
+                        if self.has_values(self.follow(part), depth + 1)? {
+                            return Ok(true);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
     }
 
     /// Finds SealedSecrets here and below. `implied`: an item of a `SealedSecretList`, which needs no kind of its own.

@@ -3,6 +3,7 @@
 //! Output is always UTF-8. A UTF-8 byte order mark stays where it was; UTF-16 (what `>` writes in Windows PowerShell) is
 //! decoded without its mark, so a file that was UTF-16 is written back as UTF-8.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -16,6 +17,8 @@ const BYTE_ORDER_MARK: char = '\u{FEFF}';
 pub struct Source {
     text: Zeroizing<String>,
     ending: LineEnding,
+    /// Where a mark of a conflict is, and whether there are braces of templates: looked for once, where something cannot be read.
+    signs: OnceCell<(Option<usize>, bool)>,
 }
 
 impl fmt::Debug for Source {
@@ -76,6 +79,24 @@ impl Source {
         self.ending
     }
 
+    /// Where Git has left a mark of a conflict.
+    pub(super) fn conflict_mark(&self) -> Option<usize> {
+        self.signs().0
+    }
+
+    /// Whether braces of a template are somewhere in it.
+    pub(super) fn has_braces(&self) -> bool {
+        self.signs().1
+    }
+
+    fn signs(&self) -> (Option<usize>, bool) {
+        const MARK: &str = "\n<<<<<<< ";
+        *self.signs.get_or_init(|| {
+            let first = self.text.starts_with(MARK.trim_start()).then_some(0);
+            (first.or_else(|| self.text.find(MARK).map(|at| at + 1)), self.text.contains("{{"))
+        })
+    }
+
     /// Line and column of a byte offset, both from 1, the column in characters. Reads the text from its start.
     #[must_use]
     pub fn position(&self, offset: usize) -> (usize, usize) {
@@ -111,7 +132,7 @@ pub fn decode(bytes: Vec<u8>) -> Result<Source, ManifestError> {
     };
     check_characters(&text)?;
     let ending = LineEnding::of(&text);
-    Ok(Source { text, ending })
+    Ok(Source { text, ending, signs: OnceCell::new() })
 }
 
 fn utf8(bytes: &mut Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, ManifestError> {

@@ -23,7 +23,9 @@ mod verify;
 mod tests;
 
 pub use builder::gap as between_tokens;
-pub use classify::{DocumentKind, Layout, SecretSpan, Secrets, check_faithful, find_foreign_sealed, find_sealed, find_secrets};
+pub use classify::{
+    DocumentKind, Layout, SecretSpan, Secrets, check_faithful, find_ambiguous, find_foreign_sealed, find_sealed, find_secrets,
+};
 pub use decode::{LineEnding, Source, decode};
 pub use error::{ManifestError, Place, Reason};
 pub use layout::FlowLayout;

@@ -127,7 +127,7 @@ fn read<'s>(source: &'s Source, builder: &mut Builder<'s>, parts: &[Range<usize>
         let mut next_start = Some(part.start);
         let mut parser = Parser::new_from_str_with_options(&text[part.clone()], options());
         while let Some(next) = parser.next_event() {
-            let (event, span) = next.map_err(|error| syntax(builder, part, text, &error))?;
+            let (event, span) = next.map_err(|error| syntax(builder, part, source, &error))?;
             match event {
                 Event::DocumentStart(..) => {
                     let mark = builder.range(span);
@@ -172,16 +172,14 @@ fn read<'s>(source: &'s Source, builder: &mut Builder<'s>, parts: &[Range<usize>
     Ok(documents)
 }
 
-fn syntax(builder: &Builder<'_>, part: &Range<usize>, text: &str, error: &ScanError) -> ManifestError {
-    const MARK: &str = "<<<<<<< ";
-    let mark = text.starts_with(MARK).then_some(0).or_else(|| text.find(&format!("\n{MARK}")).map(|at| at + 1));
-    if let Some(mark) = mark {
-        return builder.refuse(part.start + mark, Reason::ConflictMarks);
+fn syntax(builder: &Builder<'_>, part: &Range<usize>, source: &Source, error: &ScanError) -> ManifestError {
+    if let Some(mark) = source.conflict_mark() {
+        return builder.refuse(mark, Reason::ConflictMarks);
     }
     let at = part.start + error.marker().byte_offset().unwrap_or(0);
     let reason = match error.kind() {
         ErrorKind::RecursionLimitExceeded => Reason::TooDeep,
-        kind => Reason::Syntax { what: describe(kind), template: text.contains("{{") },
+        kind => Reason::Syntax { what: describe(kind), template: source.has_braces() },
     };
     builder.refuse(at, reason)
 }

@@ -1,5 +1,6 @@
 //! The report for people: what, where, the line with a mark, what to do.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::check::Report;
@@ -15,11 +16,8 @@ const MOST: usize = 12;
 pub(super) fn render(report: &Report) -> String {
     let mut output = String::new();
     for file in report.findings.chunk_by(|a, b| a.file == b.file) {
-        let mut rest: Vec<&Finding> = file.iter().collect();
-        while let Some(first) = rest.first().copied() {
-            let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| is_same(first, other));
+        for same in same_facts(file) {
             several(&mut output, &same);
-            rest = others;
         }
     }
     if report.known > 0 {
@@ -38,13 +36,18 @@ pub(super) fn render(report: &Report) -> String {
     output
 }
 
-/// Whether both are one fact about items of one file.
-fn is_same(first: &Finding, other: &Finding) -> bool {
-    let fact = |finding: &Finding| item(&finding.message).map(|(_, rest)| rest.to_owned());
-    std::ptr::eq(first, other)
-        || (first.rule == other.rule && is_sealed(first) && is_sealed(other))
-            && fact(first).is_some()
-            && fact(first) == fact(other)
+/// Findings of one file, those of one fact about several items together.
+fn same_facts(file: &[Finding]) -> Vec<Vec<&Finding>> {
+    let (mut facts, mut places): (Vec<Vec<&Finding>>, HashMap<_, usize>) = (Vec::new(), HashMap::new());
+    for finding in file {
+        let fact = item(&finding.message).filter(|_| is_sealed(finding)).map(|(_, rest)| (finding.rule.id, rest));
+        let place = fact.map_or(facts.len(), |fact| *places.entry(fact).or_insert(facts.len()));
+        match facts.get_mut(place) {
+            Some(same) => same.push(finding),
+            None => facts.push(vec![finding]),
+        }
+    }
+    facts
 }
 
 /// Item and the rest of a message about a value.

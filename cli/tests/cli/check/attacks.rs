@@ -115,6 +115,44 @@ fn an_alias_behind_braces() {
     );
 }
 
+/// Secrets that something else applies: nothing looks for them but what looks for values.
+#[test]
+fn aliases_in_secrets_within_other_objects() {
+    let within = |anchors: &str, manifest: &str| {
+        format!(
+            "apiVersion: kubernetes.crossplane.io/v1alpha2\nkind: Object\nmetadata: {{name: a}}\n{anchors}\nspec: {{forProvider: {{manifest: {{{manifest}}}}}}}\n"
+        )
+    };
+    let head = "apiVersion: v1, metadata: {name: b}";
+    for (anchors, manifest) in [
+        ("x: &p hunter2", "kind: Secret, stringData: {password: *p}"),
+        ("x: &k Secret", "kind: *k, stringData: {password: hunter2}"),
+        ("x: &d {password: hunter2}", "kind: Secret, stringData: {<<: *d}"),
+        ("x: &d {stringData: {password: hunter2}}", "kind: Secret, <<: *d"),
+        ("x: &d {kind: Secret}", "stringData: {password: hunter2}, <<: *d"),
+        ("x: &d {password: hunter2}", "kind: SealedSecret, stringData: *d"),
+        ("x: &s stringData", "kind: Secret, *s : {password: hunter2}"),
+    ] {
+        let text = within(anchors, &format!("{head}, {manifest}"));
+        assert_eq!(found(&text), ["ambiguous-secret"], "{text}");
+        assert_eq!(found(format!("# {{{{ x }}}}\n{text}")), ["ambiguous-secret"], "{text}");
+        let indented = format!("{anchors}\n{head}, {manifest}").replace(", ", "\n").replace('\n', "\n    ");
+        if !manifest.contains("*s") && !manifest.contains(", <<") {
+            let patch = format!("kind: ConfigMap\ndata:\n  a: |\n    {indented}\n");
+            let found = found(&patch);
+            assert!(found.contains(&"ambiguous-secret".to_owned()), "{found:?}: {patch}");
+        }
+    }
+    for (anchors, manifest) in [
+        ("x: &l {a: b}", "kind: ConfigMap, data: {<<: *l}"),
+        ("x: &l {a: b}", "kind: Secret, name: b, labels: *l"),
+        ("x: &l a", "kind: Secret, stringData: {password: ''}}, other: {y: *l"),
+    ] {
+        let text = within(anchors, &format!("{head}, {manifest}"));
+        assert_eq!(found(&text), [] as [&str; 0], "{text}");
+    }
+}
+
 #[test]
 fn a_manifest_in_a_block_of_text() {
     let inner = "    apiVersion: v1\n    kind: Secret\n    metadata: {name: a}\n    stringData:\n      p: hunter2\n";
@@ -213,6 +251,31 @@ fn bombs_for_the_readers_of_lines() {
     assert_eq!(found(format!("kind: Secret\nstringData:\n  a: {nested}\n  b: {}\n", "{{ ".repeat(50_000))), ["plaintext-secret"]);
     let comments = format!("# {ALLOW} plaintext-secret x\n").repeat(1000);
     assert_eq!(found(format!("{comments}{}kind: Secret\n", "#\n".repeat(1_000_000))).len(), 1000);
+}
+
+/// Each of these took minutes, by looking through the same again for each of many.
+#[test]
+fn bombs_that_are_looked_through_once() {
+    let secret = "apiVersion: v1\nkind: Secret\n";
+    // Quotes that are not closed.
+    found(format!("{secret}# {}\n", "{{ \\\"}}".repeat(200_000)));
+    found(format!("{secret}# {}\n", "{{ ` }}{{ \" }}".repeat(200_000)));
+    found(format!("{secret}# {}\n", "{%".repeat(500_000)));
+    // Blanks before a piece, and before a quote.
+    found(format!("{secret}{{{{ if .a }}}}x: y {}\n", "{{/* x */}}".repeat(100_000)));
+    found(format!("{secret}{{{{ if .a }}}}\n]\nx: {}{}\n", " ".repeat(300_000), "\"a".repeat(300_000)));
+    found(format!("{secret}x: [\nx: a{}{}\n{{{{ a }}}}\n", " ".repeat(300_000), "'".repeat(300_000)));
+    // Blocks that cannot be read, each with a look at the whole text.
+    let block = "- |\n  kind: [ # Secret\n";
+    assert_eq!(found(format!("{}#{}\n", block.repeat(20_000), "x".repeat(2_000_000))), ["too-large"]);
+    // Findings of one line.
+    let items: Vec<String> = (0..20_000).map(|n| format!("\"i{n}\": \"hunter2\"")).collect();
+    let json = format!(
+        "{{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\": {{\"name\": \"a\"}}, \"stringData\": {{{}}}}}{}\n",
+        items.join(", "),
+        " ".repeat(2_000_000)
+    );
+    assert_eq!(found(json).len(), 20_000);
 }
 
 /// What stands above the repository is not its own; outside of one it is the user's own, and is named.

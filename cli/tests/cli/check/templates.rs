@@ -34,6 +34,11 @@ fn however_its_kind_is_written() {
         "kind: \"S\\x65cret\"",
         "\"k\\x69nd\": Secret",
         "kind: {{ \"Secret\" }}",
+        "kind: Sec{{/* x */}}ret",
+        "ki{{- /* x */ -}}nd: Secret",
+        "{{- $x := '\"' }}\nkind: Secret # \"}}",
+        "kind: Secret   # {%\nx: y # %}",
+        "kind: SealedSecret",
         "{{- with .x }}kind: Secret{{ end }}",
         "kind: {{ if .Values.sealed }}SealedSecret{{ else }}Secret{{ end }}",
         "{{- if .a }}\nkind: ConfigMap\n{{- else }}\nkind : Secret\n{{- end }}",
@@ -49,6 +54,9 @@ fn however_its_values_are_written() {
         "stringData :\n  password: hunter2",
         "stringData:\n  password : hunter2",
         "stringData: {password: hunter2}",
+        "stringData: {pass{{/* x */}}word: hunter2}",
+        "string{{/* x */}}Data: {password: hunter2}",
+        "stringData: {password: hunter2hunter{{/* x */}}2hunter2hunter2}",
         "stringData:\n  {{ if true }}password: hunter2{{ end }}",
         "stringData:\n  {{ .x }}: hunter2hunter2hunter2",
         "stringData:\n  password: {{ if .x }}hunter2{{ end }}",
@@ -133,4 +141,71 @@ fn braces_of_jinja_that_are_not_closed() {
     assert_eq!(found("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {p: aHVudGVyMnslfQ==}\n"), PLAIN);
     let generator = "secretGenerator:\n- name: s\n  literals: ['password=hunter2{%}', 'password=hunter2{{']\n";
     assert_eq!(found_in("repo/kustomization.yaml", generator), ["plaintext-generator"; 2]);
+}
+
+/// What no reader sees is an error, and what the reader of lines sees is found, wherever it breaks.
+#[test]
+fn what_breaks_both_readers() {
+    let broken = "{{- if false }}\n]\n{{- end }}\n";
+    for kind in ["kind: Secret", "kind:\n  Secret", "kind: >-\n  Secret", "kind: &a\n  Secret", "kind: SealedSecret"] {
+        assert_eq!(found(format!("{broken}{}", template(kind, "stringData:\n  password: hunter2"))), PLAIN, "{kind}");
+    }
+    for kind in ["kind: \"S\\x65cret\"", "? kind\n: Secret", "\"k\\x69nd\": Secret", "kind: *k"] {
+        assert_eq!(
+            found(format!("{broken}# Secret\n{}", template(kind, "stringData:\n  password: hunter2"))),
+            ["not-yaml"],
+            "{kind}"
+        );
+    }
+    assert_eq!(found(format!("{broken}{}", template("kind: Deployment", "secretName: Secret"))), [] as [&str; 0]);
+}
+
+/// kubectl applies these, for all that stands in brackets.
+#[test]
+fn brackets_within_a_text_make_no_template() {
+    let secret = "x: \"a\"#b\napiVersion: v1\nkind: \"S\\x65cret\"\nmetadata: {name: b}\nstringData: {password: hunter2}\n";
+    for note in
+        ["note: see [{{ x }}]", "note: see a: {{ x }}", "note: a\n  [{{ x }}]", "note: a\n  - {{ x }}", "- a\n  - {{ x }}"]
+    {
+        assert_eq!(found(format!("{note}\n{secret}")), ["not-yaml"], "{note}");
+        // With the rest of it in a comment that is an action, if it were a template.
+        let swallowed = format!("{note}\n# {{{{ \n{secret}# }}}}\n");
+        assert_eq!(found(&swallowed), ["not-yaml"], "{swallowed}");
+    }
+}
+
+#[test]
+fn many_parts_that_cannot_be_read() {
+    let part = "data: {b: \"{{`\"\nc: \"`}}\"\nkind: Secret\n---\n";
+    let secret = "apiVersion: v1\nkind: '{{ print \"Secret\" }}'\nmetadata: {name: a}\nstringData: {p: '{{ print \"hunter2hunter2\" }}'}\n";
+    assert!(found(format!("{}{secret}", part.repeat(100))).contains(&"too-large".to_owned()));
+}
+
+/// Helm has no `{% … %}`.
+#[test]
+fn percent_signs_below_templates() {
+    let text = "{{- if true }}\n{apiVersion: v1, x: \"{%\", kind: Secret, w: \"%}\", metadata: {name: a}, stringData: {password: hunter2}}\n{{- end }}\n";
+    let world = world();
+    world.write("repo/chart/Chart.yaml", "name: a\n");
+    world.write("repo/chart/templates/x.yaml", text);
+    let found = check(&world, &["repo/chart/templates/x.yaml"]);
+    assert!(found.iter().any(|(rule, ..)| rule == PLAIN[0]), "{found:?}");
+}
+
+#[test]
+fn templates_of_other_languages() {
+    let text = "kind: [ Secret\nx: \"a\"b\n";
+    for name in ["repo/implementation.go.tmpl", "repo/deploy.sh.j2", "repo/a.txt.tpl"] {
+        assert_eq!(found_in(name, text), [] as [&str; 0], "{name}");
+    }
+    for name in ["repo/x.yaml", "repo/x.yaml.j2", "repo/x.tpl", "repo/x.JSON.gotmpl"] {
+        assert_eq!(found_in(name, text), ["not-yaml"], "{name}");
+    }
+    let secret = "set -e\ncat > x <<EOF\nkind: Secret\nstringData:\n  password: hunter2\nEOF\necho '{{ x }}'\n";
+    assert_eq!(found_in("repo/deploy.sh.j2", secret), PLAIN);
+    let world = world();
+    world.write("repo/chart/Chart.yaml", "name: a\n");
+    world.write("repo/chart/templates/x.sh.tpl", text);
+    let found = check(&world, &["repo/chart/templates/x.sh.tpl"]);
+    assert!(found.iter().any(|(rule, ..)| rule == "not-yaml"), "{found:?}");
 }

@@ -128,14 +128,19 @@ fn secret() -> impl Strategy<Value = Secret> {
         select(&["on", "1.0", "0123", "null", ".dockerconfigjson", "1e3"][..]).prop_map(str::to_owned)
     ];
     let text = prop_oneof![any::<String>(), "[a-z0-9./ -]{0,12}"];
-    let strings = || proptest::collection::btree_map("[a-z]{1,8}(/[a-z]{1,8})?", text.clone(), 0..3);
+    let key = "[a-z]{1,8}(/[a-z]{1,8})?";
+    // Kubernetes takes no others.
+    let label = prop_oneof![
+        "([a-zA-Z0-9]([a-zA-Z0-9._-]{0,10}[a-zA-Z0-9])?)?",
+        select(&["yes", "0123", "null", "1e3"][..]).prop_map(str::to_owned)
+    ];
     (
         "[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?",
         "[a-z0-9]([a-z0-9.]{0,1}[a-z0-9]){0,4}",
         proptest::option::of(select(&["Opaque", "kubernetes.io/tls-like", "example.com/own"][..])),
         any::<bool>(),
-        strings(),
-        strings(),
+        proptest::collection::btree_map(key, label, 0..3),
+        proptest::collection::btree_map(key, text, 0..3),
         proptest::collection::btree_map(item, value, 1..5),
     )
         .prop_map(|(namespace, name, type_, immutable, labels, annotations, items)| Secret {

@@ -274,6 +274,10 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
     }
     if !stdin.is_empty() {
         let bytes = Input::Stdin.read("manifests")?;
+        if bytes.is_empty() {
+            let failed = Error::new(Kind::Usage, "nothing came on standard input");
+            return Err(failed.hint("see whether the command before it failed; in bash, set -o pipefail says so"));
+        }
         looked.push(file::look(Names::stdin(), &bytes, true, false, yardstick));
     }
     if looked.is_empty() {

@@ -142,7 +142,7 @@ rules! {
     UNTRUSTED_RECIPIENT: "untrusted-recipient", Error, "A committed recipient that --trust or --trust-rev does not name",
         "find out who added it: whoever holds its key can read what is sealed to it";
     UNKNOWN_KEY: "unknown-key", Error, "Sealed to a key that no recipients file names",
-        "find out whose key it is; if it is new, add it with: bulla recipients --update; with --trust, give all recipients files";
+        "find out whose key it is; one that is meant stands in a recipients file: where the check takes these from, with --trust or --trust-rev";
     WRONG_TARGET: "wrong-target", Error, "Sealed to a target that is not for this path",
         "seal the value again for the targets of the rule";
     MISSING_TARGET: "missing-target", Error, "Not sealed to a target of this path",

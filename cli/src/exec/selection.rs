@@ -118,8 +118,13 @@ pub fn choose(opened: Vec<(Object, Values)>, rules: Rules<'_>, is_set: impl Fn(&
         None => Ok(chosen.into_values().collect()),
         Some((only, _)) => {
             let object = only.object.as_ref().map(|object| format!("{object} ")).unwrap_or_default();
+            let is_twice = |other: &&Only| other.item == only.item && (other.object.is_none() || other.object == only.object);
+            if rules.only.iter().filter(is_twice).count() > 1 {
+                return Err(Error::new(Kind::Usage, format!("item {object}{} is named twice", only.item))
+                    .hint("name it once, by one --only"));
+            }
             let failed = Error::new(Kind::Usage, format!("there is no item {object}{}", only.item));
-            Err(failed.hint("bulla inspect FILE lists them; each item is named once, by one --only"))
+            Err(failed.hint("bulla inspect FILE lists them"))
         }
     }
 }

@@ -66,7 +66,7 @@ fn bombs() {
 fn what_cannot_be_read() {
     let world = world();
     world.bulla(&["check", "missing.yaml"]).fails(74, "check_missing");
-    world.bulla(&["check", "-"]).stdin("").succeeds("check_nothing");
+    world.bulla(&["check", "-"]).stdin("").fails(2, "check_nothing");
 }
 
 #[test]

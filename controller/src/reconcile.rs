@@ -245,7 +245,7 @@ impl Reconciler {
             write => write,
         };
         // Not if a flag of ours has changed, or a key has got into other hands.
-        let same = known.applied.as_ref().is_some_and(|applied| applied.config_hash == self.config_hash);
+        let same = known.is_partial || known.applied.as_ref().is_some_and(|applied| applied.config_hash == self.config_hash);
         let drifted = known.is_written() && same && !status::is_refused_now(&known.items, &ring);
         if drifted {
             self.repairs.count(key);
@@ -266,7 +266,7 @@ impl Reconciler {
         if let Outcome::Stalled(reason) = &outcome {
             self.record(&head, &items, Some(reason.word))?;
         }
-        if drifted && matches!(outcome, Outcome::Ready(_)) {
+        if drifted && known.is_done() && matches!(outcome, Outcome::Ready(_)) {
             info!(object = %key, "Secret repaired");
             let note = "the Secret was deleted or changed by somebody else, and is as this SealedSecret says again";
             self.publish(&head, EventType::Normal, "SecretRepaired", note).await;

@@ -286,7 +286,7 @@ fn in_pieces(
         };
         if is_template(text, &error.reason) && is_seen() {
             unrendered(sheet, span);
-        } else if readable::rule_for(&error.reason) != NOT_YAML || !is_of_another_language(sheet.file()) {
+        } else if readable::rule_for(&error.reason) != NOT_YAML || !is_of_another_language(sheet) {
             readable::report(sheet, &error);
         }
     }
@@ -304,10 +304,12 @@ fn is_template(text: &str, reason: &Reason) -> bool {
 }
 
 /// Whether it is a template of a shell script, of Go, or of anything else that is no manifest: `deploy.sh.j2`. Helm renders them all the same.
-fn is_of_another_language(file: &FileName) -> bool {
+fn is_of_another_language(sheet: &Sheet<'_>) -> bool {
+    let (file, text) = (sheet.file(), sheet.text());
     let name = file.from_root.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let inner = TEMPLATES.iter().find_map(|ending| name.strip_suffix(ending)).and_then(|name| name.rsplit_once('.'));
-    inner.is_some_and(|(_, ending)| !matches!(ending, "yaml" | "yml" | "json")) && !file.is_of_helm()
+    let is_manifest = ["apiVersion:", "kind:"].iter().all(|key| text.contains(key));
+    inner.is_some_and(|(_, ending)| !matches!(ending, "yaml" | "yml" | "json")) && !is_manifest && !file.is_of_helm()
 }
 
 fn parsed(

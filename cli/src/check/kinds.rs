@@ -2,6 +2,8 @@
 //!
 //! What is seen is looked for by `template.rs`; what a variable gives is known to nobody.
 
+use std::ops::Range;
+
 use super::actions::{self, Control};
 
 /// Stands for an action that gives something.
@@ -12,6 +14,9 @@ const STEERS: char = '\u{2}';
 
 /// Stands for one between branches.
 const DIVIDES: char = '\u{3}';
+
+/// Longest value of a key amid a line that is looked at: no kind is as long.
+const LONGEST_VALUE: usize = 256;
 
 const MARKS: [char; 3] = [GIVES, STEERS, DIVIDES];
 
@@ -25,7 +30,7 @@ pub fn are_seen(text: &str) -> bool {
     let makes_a_key = |pair: &[actions::Piece<'_>]| {
         pair[0].is_action
             && pair[1].text.trim_start().starts_with(':')
-            && actions::literals(pair[0].inner()).concat().contains("kind")
+            && ["kind", "ata"].iter().any(|part| actions::literals(pair[0].inner()).concat().contains(part))
     };
     if pieces.windows(2).any(makes_a_key) {
         return false;
@@ -43,7 +48,9 @@ pub fn are_seen(text: &str) -> bool {
     let mut lines = bare.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).peekable();
     while let Some(line) = lines.next() {
         let below = lines.peek().copied().unwrap_or_default();
-        if has_hidden_key(line) || !line.match_indices("kind").all(|(at, word)| is_seen(line, at, at + word.len(), below)) {
+        let begins = line.len() - line.trim_start_matches(['-', ' ']).len();
+        if has_hidden_key(line) || !line.match_indices("kind").all(|(at, word)| is_seen(line, begins, at..at + word.len(), below))
+        {
             return false;
         }
     }
@@ -56,30 +63,40 @@ fn has_hidden_key(line: &str) -> bool {
     let is_key = |rest: &str| rest.trim_start().starts_with(':');
     let escape = ["\\x", "\\u", "\\U"].iter().filter_map(|escape| line.find(escape)).min();
     content.starts_with("? ")
+        || content.starts_with(['&', '!']) && content.contains(':')
+        || line.starts_with(MARKS) && line.contains("ata:")
         || content.starts_with('*') && content.contains(" :")
         || line.match_indices("<<").any(|(at, merge)| is_key(&line[at + merge.len()..]))
         || escape.is_some_and(|at| line[at..].match_indices('"').any(|(quote, _)| is_key(&line[at + quote + 1..])))
 }
 
-/// Whether the word at `start..end` is no key, or one whose value is seen; `below`: what stands on the next line.
-fn is_seen(line: &str, start: usize, end: usize, below: &str) -> bool {
+/// Whether this word is no key, or one whose value is seen; `begins`: where the content of the line does, `below`: what stands on the next one.
+fn is_seen(line: &str, begins: usize, word: Range<usize>, below: &str) -> bool {
     let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '$');
-    let (before, behind) = (&line[..start], &line[end..]);
+    let (before, behind) = (&line[..word.start], &line[word.end..]);
     let quoted = before.ends_with(['"', '\'']) && behind.starts_with(['"', '\'']);
     let Some(value) = behind.trim_start_matches(['"', '\'']).trim_start().strip_prefix(':') else { return true };
     if before.ends_with(is_of_word) || !quoted && !value.is_empty() && !value.starts_with([' ', '\t']) {
         return true;
     }
     let before = before.trim_end_matches(['"', '\'']).trim_end();
-    if before.trim_start_matches(['-', ' ']).is_empty() {
+    if before.len() <= begins {
+        let all = value.trim();
         let value = without_comment(value);
         let is_above = value.is_empty() || value.starts_with(['|', '>']) || value.starts_with(['&', '!']) && !value.contains(' ');
+        if is_above && (value.len() < all.len() || below.starts_with(MARKS)) {
+            return false;
+        }
         return is_plain(if is_above { without_comment(below) } else { value });
     }
     // Amid a line nothing looks for Secrets; amid a text it is no key.
+    if !before.ends_with(|c| matches!(c, '{' | ',') || MARKS.contains(&c)) {
+        return true;
+    }
+    let value = &value[..value.floor_char_boundary(LONGEST_VALUE)];
     let value = value.split([',', '}']).next().unwrap_or_default().trim_end_matches(MARKS);
     let word = unquoted(without_comment(value));
-    !before.ends_with(|c| matches!(c, '{' | ',') || MARKS.contains(&c)) || is_word(word) && !word.contains("Secret")
+    is_word(word) && !word.contains("Secret")
 }
 
 /// A word, what one action gives, or one of these in each branch.
@@ -142,6 +159,13 @@ mod tests {
             "{{ if .x }}kind: Secret{{ end }}",
             "{{ \"kind\" }}: Secret",
             "!!binary a2luZA==: Secret",
+            "kind: # c\n  Secret",
+            "kind: &x # c\n  Secret",
+            "kind:\n  {{ if .x }}Secret{{ else }}ConfigMap{{ end }}",
+            "&a kind: Secret",
+            "!!str stringData:",
+            "{{ \"stringData\" }}: {a: b}",
+            "{{ if .x }}stringData:{{ end }}",
         ] {
             assert!(!are_seen(text), "{text}");
         }

@@ -118,7 +118,7 @@ fn block(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, way: Way, 
         if let Some(root) = inner.root() {
             walk(sheet, inner, root, false, way, covered);
         }
-        let most = MOST_UNREAD - sheet.unread;
+        let most = MOST_UNREAD.saturating_sub(sheet.unread);
         sheet.unread += readable::report_within(sheet, inner, most);
     }
     sheet.drop_repeated(before, by_lines);
@@ -127,8 +127,11 @@ fn block(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, way: Way, 
 /// Whether a key `kind` is in a text, or a disguise that may hide one: what speaks of Secrets is often a description.
 fn has_kind(text: &str) -> bool {
     let is_key = |rest: &str| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':');
-    text.match_indices("kind").any(|(at, word)| is_key(&text[at + word.len()..]) || text.contains('&'))
-        || ["\\x6", "\\u006", "\\U0000006", "!!b", "!!%", "!<", "%TAG"].iter().any(|disguise| text.contains(disguise))
+    text.match_indices("kind").any(|(at, word)| is_key(&text[at + word.len()..]))
+        || text.contains("kind") && text.contains('&')
+        || ["\\x6", "\\u006", "\\U0000006", "!!b", "!!%", "!<", "%TAG", "? ", "\\\n"]
+            .iter()
+            .any(|disguise| text.contains(disguise))
 }
 
 /// Values under a key; in a template each branch may have one.

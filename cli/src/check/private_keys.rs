@@ -19,11 +19,12 @@ const LONGEST_IDENTITY: usize = 128;
 /// As much base64 as is decoded to see whether it is a key.
 const LONGEST: usize = 16 * 1024;
 
-/// Shortest line of a body that is not its last.
+/// Shortest line that shows a body, and shortest of those that follow it.
+const SHORTEST_BODY: usize = 40;
 const SHORTEST_LINE: usize = 16;
 
-/// How lines begin that stand before a body.
-const HEADERS: [&str; 7] = ["Proc-Type:", "DEK-Info:", "Version:", "Comment:", "Hash:", "Charset:", "MessageID:"];
+/// As far from the first line a body begins at most: headers and the words of a language stand between.
+const FARTHEST: usize = 300;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -87,43 +88,33 @@ fn pem(text: &str, at: usize) -> Option<(&'static Rule, Range<usize>)> {
         return None;
     }
     let end = at + text[at..floor(text, at + 24)].find("-----")? + 5;
-    let near = &text[end..floor(text, end + 4096)];
-    let head = near.split("-----").next().unwrap_or_default();
+    let head = text[end..floor(text, end + 4096)].split("-----").next().unwrap_or_default();
     let encrypted = label.starts_with("ENCRYPTED") || head.contains("ENCRYPTED");
-    let body = body(near);
-    let letters: HashSet<char> = body.chars().collect();
     let rule = if encrypted { ENCRYPTED_PRIVATE_KEY } else { PRIVATE_KEY };
-    (body.len() >= 40 && letters.len() >= 12).then_some((rule, start..end))
+    has_body(head).then_some((rule, start..end))
 }
 
-/// The base64 that follows at once, behind the headers and the marks of comments and of strings; nothing, if dots say that it is cut.
-fn body(text: &str) -> Zeroizing<String> {
-    let is_letter = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+/// Whether there is a line of base64 soon, behind whatever a language puts around it, and no dots that say that it is cut.
+fn has_body(head: &str) -> bool {
     // Line breaks may be written as in JSON.
-    let text = Zeroizing::new(text.replace("\\n", "\n").replace("\\r", ""));
-    let mut body = Zeroizing::new(String::with_capacity(text.len()));
-    for line in text.lines() {
-        let line = line.trim_matches(|c: char| c.is_whitespace() || "#*/|>;,+-\"'`\\".contains(c));
-        let line = line.split("-----").next().unwrap_or_default();
-        if line.is_empty() || body.is_empty() && HEADERS.iter().any(|header| line.starts_with(header)) {
-            continue;
-        }
-        let words = || line.split_ascii_whitespace();
-        let (count, all) = (words().count(), words().all(|word| word.chars().all(is_letter)));
-        let in_lines = words().take(count - 1).all(|word| word.len() >= SHORTEST_LINE);
-        let is_whole = words().next().is_some_and(|word| word.len() >= SHORTEST_LINE);
-        if !body.is_empty() && line.chars().any(|c| matches!(c, '.' | '\u{2026}')) {
-            body.clear();
-        }
-        if !all || !in_lines || !is_whole && body.is_empty() {
-            break;
-        }
-        body.extend(words());
-        if !is_whole {
-            break;
-        }
-    }
-    body
+    let head = Zeroizing::new(head.replace("\\n", "\n").replace("\\r", ""));
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let runs = |text: &'_ str| text.split(move |c| !is_letter(c)).map(str::len).max().unwrap_or_default();
+    let mut at = 0;
+    let found = head.split(|c| !is_letter(c)).find_map(|run| {
+        let begins = at;
+        // What divides runs is one character.
+        at += run.len() + head[at + run.len()..].chars().next().map_or(0, char::len_utf8);
+        let letters: HashSet<char> = run.chars().collect();
+        (run.len() >= SHORTEST_BODY && letters.len() >= 12).then_some(begins)
+    });
+    let Some(begins) = found.filter(|begins| *begins < FARTHEST) else { return false };
+    let is_dots = |line: &str| {
+        let line = line.trim_end_matches(|c: char| c.is_whitespace() || "]\"'`".contains(c));
+        line.ends_with("...") || line.ends_with(". . .") || line.ends_with('\u{2026}')
+    };
+    let body = head[begins..].lines().take_while(|line| runs(line) >= SHORTEST_LINE || is_dots(line));
+    !body.into_iter().any(is_dots)
 }
 
 /// The end of a character at or before `at`.
@@ -222,11 +213,29 @@ mod tests {
             let lines = body.as_bytes().chunks(64).map(|line| format!("{before}{}{behind}\n", String::from_utf8_lossy(line)));
             format!("{before}-----BEGIN PRIVATE KEY-----{behind}\n{}", lines.collect::<String>())
         };
-        for (before, behind) in
-            [("# ", ""), ("  // ", ""), (" * ", ""), ("\"", "\\n\" +"), ("'", "',"), ("", "\r"), ("+", ""), ("", "\\n\\")]
-        {
+        for (before, behind) in [
+            ("# ", ""),
+            ("  // ", ""),
+            (" * ", ""),
+            ("\"", "\\n\" +"),
+            ("'", "',"),
+            ("", "\r"),
+            ("+", ""),
+            ("", "\\n\\"),
+            ("b\"", "\\n\""),
+            ("\"", "\" + System.lineSeparator() +"),
+            ("echo '", "' >> k"),
+            ("12: ", ""),
+            ("", "<br>"),
+            ("", "&#10;"),
+            ("", "%0A"),
+            ("", "\\u000a"),
+            ("", "\\x0a"),
+        ] {
             assert_eq!(found(&lines(before, behind)), [("private-key", 1)], "{before} {behind}");
         }
+        let noted = lines("", "").replacen('\n', "\nX-Note: mine\n# a comment\n", 1) + "other: example.com\n";
+        assert_eq!(found(&noted), [("private-key", 1)]);
         let on_one_line = lines("", "").replace('\n', " ");
         assert_eq!(found(&on_one_line), [("private-key", 1)]);
         let headers = "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\nComment: a b\n\n";
@@ -239,9 +248,10 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----\nMIIE...\n-----END PRIVATE KEY-----",
             "-----BEGIN PRIVATE KEY-----\n{{ .Values.key }}\n-----END PRIVATE KEY-----",
             "a PRIVATE KEY is secret",
-            &format!("# it begins with -----BEGIN PRIVATE KEY-----\nsha = {body}\n"),
-            &format!("# -----BEGIN PRIVATE KEY----- is how it begins\n# {body}\n"),
-            &format!("if x == \"-----BEGIN PRIVATE KEY-----\" {{\n{body}\n}}\n"),
+            &format!(
+                "## -----BEGIN PRIVATE KEY-----\n{}sha = {body}\n",
+                "## is how the file of a key begins, and it is long\n".repeat(7)
+            ),
             &format!("-----BEGIN PRIVATE KEY-----\n{0}\n...\n{0}\n-----END PRIVATE KEY-----", &body[..64]),
             &format!("-----BEGIN PRIVATE KEY-----\n{0}\n# [...]\n{0}\n", &body[..64]),
             &format!("-----BEGIN PRIVATE KEY-----\n{}\u{2026}\n", &body[..64]),

@@ -248,7 +248,13 @@ impl Chains {
             return Err(VerifyError::Line { path: path.clone(), line: *line, problem });
         }
         let last = self.order.iter().filter(counts).map(|name| self.by_name[name].ends).max().unwrap_or(0);
-        let ends = self.order.iter().filter(|name| self.by_name[*name].ends >= last).map(|name| {
+        // One of a single line may go on in later lines, where nobody asks any more what it goes on after.
+        let hangs = |index: usize, name: &String| {
+            let begins = begins(name);
+            begins.is_none_or(|begins| begins.follows || begins.after.is_none() && index == 0 && after.is_empty())
+        };
+        let ends = self.order.iter().enumerate().filter(|(index, name)| self.by_name[*name].ends >= last && hangs(*index, name));
+        let ends = ends.map(|(_, name)| {
             let chain = &self.by_name[name];
             Checkpoint { chain: name.clone(), seq: chain.next() - 1, mac: chain.last() }
         });
@@ -363,6 +369,29 @@ mod tests {
             (verify.after, verify.until) = (ends, until);
             assert_eq!(with(&verify, &good[4..]), Ok((4, 1)), "{named}");
         }
+    }
+
+    #[test]
+    fn no_chain_hides_between_two_parts() {
+        let (_folder, mut verify) = trail();
+        let key = || AuditKey::parse(&fs::read(&verify.key).unwrap()).unwrap();
+        let third = Trail::open(&AuditLog::File(verify.files[0].clone()), key()).unwrap().unwrap();
+        third.begin("c", verify.until.as_ref()).unwrap();
+        for name in ["x", "y"] {
+            third.record(&Event::KeyChanged { name, change: "published" }).unwrap();
+        }
+        let good = lines(&verify);
+        verify.until = None;
+        with(&verify, &[&good[..4], &good[8..9]].concat()).unwrap();
+        verify.after = verify.run().unwrap().ends;
+        verify.until = third.checkpoint();
+        assert!(with(&verify, &good[9..]).is_err(), "the second chain is gone");
+        verify.after.clear();
+        verify.until = None;
+        with(&verify, &good[..9]).unwrap();
+        verify.after = verify.run().unwrap().ends;
+        verify.until = third.checkpoint();
+        assert_eq!(with(&verify, &good[9..]), Ok((2, 1)));
     }
 
     #[test]

@@ -161,6 +161,9 @@ fn a_manifest_in_a_block_of_text() {
     let disguised = patch.replace("kind: Secret", "kind: \"S\\x65cret\"");
     assert_eq!(rules("repo/kustomization.yaml", disguised), ["plaintext-secret"]);
     let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n  secret.yaml: |\n{inner}");
+    for kind in ["? \"ki\\\n      nd\"\n    : Secret", "? kind # x\n    : Secret", "? |-\n      kind\n    # c\n    : Secret"] {
+        assert_eq!(found(map.replace("kind: Secret", kind)), ["plaintext-secret"], "{kind}");
+    }
     assert_eq!(found(map), ["plaintext-secret"]);
 }
 
@@ -268,6 +271,13 @@ fn bombs_that_are_looked_through_once() {
     // Blocks that cannot be read, each with a look at the whole text.
     let block = "- |\n  kind: [ # Secret\n";
     assert_eq!(found(format!("{}#{}\n", block.repeat(20_000), "x".repeat(2_000_000))), ["too-large"]);
+    // Words that may be keys, each with a look at what stands behind it or at all.
+    found(format!("{secret}{{{{ if .x }}}}\nx {}\n", "kind: ".repeat(200_000)));
+    found(format!("{secret}{{{{ if .x }}}}\n- - {}\n", "{kind: a".repeat(100_000)));
+    found(format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  x: |\n    Secret {}\n", "kind ".repeat(400_000)));
+    // One more block that cannot be read than are counted, and two in one that can.
+    let inner = "- |\n  kind: ConfigMap # Secret\n  x:\n  - |\n    kind: [ # Secret\n  - |\n    kind: [ # Secret\n";
+    assert_eq!(found(format!("{}{inner}", block.repeat(99))), ["too-large"]);
     // Findings of one line.
     let items: Vec<String> = (0..20_000).map(|n| format!("\"i{n}\": \"hunter2\"")).collect();
     let json = format!(

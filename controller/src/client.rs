@@ -169,6 +169,10 @@ impl Gate {
 mod tests {
     use super::*;
 
+    fn gate() -> Gate {
+        Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() }
+    }
+
     fn answer(code: u16, after: Option<&str>) -> Response<()> {
         let mut response = Response::builder().status(code);
         if let Some(after) = after {
@@ -179,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_kept_and_never_shortened() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
+        let gate = gate();
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(answer(200, None)) }));
         let mut ready = async || {
             let start = Instant::now();
@@ -199,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_given_up() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
+        let gate = gate();
         let silent = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<()>, BoxError>>());
         let start = Instant::now();
         let answer = gate.layer(silent).call(Request::get("/").body(Body::empty()).unwrap()).await;
@@ -209,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_write_without_the_lease() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
+        let gate = gate();
         let sent = Arc::new(Mutex::new(Vec::new()));
         let peer = {
             let sent = sent.clone();
@@ -228,8 +232,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_goes_on_while_the_lease_is_renewed() {
-        let leadership: Arc<Leadership> = Arc::default();
-        let gate = Gate { leadership: Some(leadership.clone()), pause: Arc::default(), refused: Arc::default() };
+        let gate = gate();
+        let leadership = gate.leadership.clone().unwrap();
         leadership.extend(Instant::now(), Duration::from_secs(3));
         let renewing = tokio::spawn(async move {
             loop {
@@ -252,7 +256,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_waits_is_given_up_with_the_lease() {
-        let gate = Gate { leadership: Some(Arc::default()), pause: Arc::default(), refused: Arc::default() };
+        let gate = gate();
         gate.leadership.as_ref().unwrap().extend(Instant::now(), Duration::from_secs(15));
         let mut gated = gate.layer(tower::service_fn(|_: Request<Body>| async {
             tokio::time::sleep(Duration::from_secs(20)).await;

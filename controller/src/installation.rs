@@ -1,9 +1,9 @@
 //! What the installation lacks: definitions, rights, the admission policy. The log names it, with the command that installs it.
 //!
-//! It is asked about at the start, and again when the API server forbids something. Nothing waits for this: what is refused for want of something is tried again by itself. Only what everybody may do is asked: discovery
-//! knows the definitions, a `SelfSubjectAccessReview` each right. Policies the controller may not read; it sends a write that the policy has
-//! to refuse, as a dry run, so that nothing is stored if nothing refuses it. The guards (`guards.yaml`) and the priority of requests it
-//! cannot see at all.
+//! It is asked about at the start, and again when the API server forbids something. Nothing waits for this: what is refused for want of
+//! something is tried again by itself. Only what everybody may do is asked: discovery knows the definitions, a `SelfSubjectAccessReview` each
+//! right. Policies the controller may not read; it sends a write that the policy has to refuse, as a dry run, so that nothing is stored if
+//! nothing refuses it. The guards (`guards.yaml`) and the priority of requests it cannot see at all.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use bulla_keys::rotation::Policy;
 use bulla_shared::convert::is_minting;
 use bulla_shared::names::Namespace;
-use bulla_shared::names::{label_value, metadata_key};
+use bulla_shared::names::{annotation_key, label_key, label_value};
 use bulla_shared::opening::AllowedTypes;
-use bulla_shared::resources::{LAST_APPLIED, RESERVED_PREFIX};
+use bulla_shared::resources::is_reserved;
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
@@ -232,19 +232,19 @@ fn secret_type(text: &str) -> Result<String, String> {
 /// A label as the API server takes it: what it refuses later would stall every object.
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = pair(text)?;
-    metadata_key(&key).and(label_value(&value)).map_err(|error| error.to_string())?;
+    label_key(&key).and(label_value(&value)).map_err(|error| error.to_string())?;
     Ok((key, value))
 }
 
 fn annotation(text: &str) -> Result<(String, String), String> {
     let (key, value) = pair(text)?;
-    metadata_key(&key.to_ascii_lowercase()).map_err(|error| error.to_string())?;
+    annotation_key(&key).map_err(|error| error.to_string())?;
     Ok((key, value))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as example.com/team=shop")?;
-    if key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key) {
+    if is_reserved(key) {
         return Err("this key is reserved".to_owned());
     }
     Ok((key.to_owned(), value.to_owned()))

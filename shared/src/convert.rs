@@ -14,8 +14,8 @@ use crate::SecretBytes;
 use crate::binding::{Scope, ScopeKind};
 use crate::encoding::encode_base64_padded;
 use crate::names::{ItemName, Namespace, ObjectName, Place};
+use crate::resources::is_reserved;
 use crate::resources::sealed_secret::{MAX_ITEMS, SealedSecret, SealedSecretSpec, SecretTemplate, TemplateMetadata};
-use crate::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use crate::sealed::{Recipients, SealError, SealedValue};
 
 /// What etcd stores in one object with its usual limit of 1.5 MiB, less room for status and metadata.
@@ -118,7 +118,7 @@ impl PlainSecret {
 
     fn template(&self) -> Option<SecretTemplate> {
         let keep = |map: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            let kept = map.iter().filter(|(key, _)| !key.starts_with(RESERVED_PREFIX) && !LAST_APPLIED.contains(&key.as_str()));
+            let kept = map.iter().filter(|(key, _)| !is_reserved(key));
             kept.map(|(key, value)| (key.clone(), value.clone())).collect()
         };
         let metadata = TemplateMetadata { labels: keep(&self.labels), annotations: keep(&self.annotations) };
@@ -209,6 +209,7 @@ pub fn object_size(sealed: &SealedSecret) -> usize {
 mod tests {
     use super::*;
     use crate::age::{Algorithm, Identity};
+    use crate::resources::LAST_APPLIED;
 
     fn secret() -> PlainSecret {
         let item = |name: &str, value: &[u8]| (name.parse().unwrap(), SecretBytes::new(value.to_vec()));

@@ -107,11 +107,19 @@ fn subdomain(what: &'static str, text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Whether Kubernetes takes this as the key of a label or annotation: a name, maybe behind a domain and a slash.
+/// Whether Kubernetes takes this as the key of an annotation: as that of a label, but with a domain in capital letters too.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn metadata_key(text: &str) -> Result<(), NameError> {
+pub fn annotation_key(text: &str) -> Result<(), NameError> {
+    label_key(&text.to_ascii_lowercase())
+}
+
+/// Whether Kubernetes takes this as the key of a label: a name, maybe behind a domain and a slash.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn label_key(text: &str) -> Result<(), NameError> {
     let (offset, name) = match text.split_once('/') {
         None => (0, text),
         Some((domain, name)) => {
@@ -192,11 +200,11 @@ mod tests {
     #[test]
     fn takes_what_kubernetes_takes_in_metadata() {
         for good in ["a", "A_b.c-1", "example.com/A", &"x".repeat(63), &format!("a.b/{}", "x".repeat(63))] {
-            assert!(metadata_key(good).is_ok(), "{good}");
+            assert!(label_key(good).is_ok(), "{good}");
         }
         for bad in ["", "/a", "a/", "a/b/c", "A.b/c", "-a", "a-", "a b", "é", &"x".repeat(64), &format!("{}/a", "x".repeat(254))]
         {
-            assert!(metadata_key(bad).is_err(), "{bad}");
+            assert!(label_key(bad).is_err(), "{bad}");
         }
         for good in ["", "a", "v1.2_3-B", &"x".repeat(63)] {
             assert!(label_value(good).is_ok(), "{good}");
@@ -208,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_error_says_where() {
-        assert_eq!(metadata_key("a.b/c d"), Err(NameError::Character("key", 5)));
+        assert_eq!(label_key("a.b/c d"), Err(NameError::Character("key", 5)));
         assert_eq!("ab.C".parse::<ObjectName>(), Err(NameError::Character("name", 3)));
     }
 }

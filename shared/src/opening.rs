@@ -11,9 +11,9 @@ use crate::SecretBytes;
 use crate::binding::{Binding, KeyId, ScopeKind};
 use crate::convert::{PlainSecret, is_minting};
 use crate::encoding::to_hex;
-use crate::names::{ItemName, NameError, Namespace, ObjectName, Place, label_value, metadata_key};
+use crate::names::{ItemName, NameError, Namespace, ObjectName, Place, annotation_key, label_key, label_value};
+use crate::resources::is_reserved;
 use crate::resources::sealed_secret::{CreationPolicy, MAX_ITEMS, SealedSecretSpec, TemplateMetadata};
-use crate::resources::{LAST_APPLIED, RESERVED_PREFIX};
 use crate::sealed::{Keys, MAX_PLAINTEXT, SealedError, SealedValue};
 use crate::template::{CheckedTemplate, Template, TemplateError};
 
@@ -362,18 +362,17 @@ fn check(
 fn check_metadata(metadata: &TemplateMetadata) -> Result<(), SpecError> {
     let TemplateMetadata { labels, annotations, .. } = metadata;
     for (key, value) in labels {
-        metadata_key(key).map_err(|error| SpecError::MetadataKey("labels", error))?;
+        label_key(key).map_err(|error| SpecError::MetadataKey("labels", error))?;
         label_value(value).map_err(|error| SpecError::LabelValue(key.clone(), error))?;
     }
     for key in annotations.keys() {
-        // Of these it takes a domain in capital letters too.
-        metadata_key(&key.to_ascii_lowercase()).map_err(|error| SpecError::MetadataKey("annotations", error))?;
+        annotation_key(key).map_err(|error| SpecError::MetadataKey("annotations", error))?;
     }
     if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_ANNOTATIONS {
         return Err(SpecError::AnnotationsTooLong);
     }
     let mut keys = labels.keys().chain(annotations.keys());
-    if keys.any(|key| key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key.as_str())) {
+    if keys.any(|key| is_reserved(key)) {
         return Err(SpecError::ReservedMetadata);
     }
     Ok(())

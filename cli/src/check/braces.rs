@@ -8,12 +8,10 @@ use zeroize::Zeroizing;
 
 use super::actions::{self, Piece};
 use super::finding::Sheet;
+use super::readable::MOST_REFUSALS;
 use super::sift::sift;
 use super::{plain, readable};
 use crate::manifest::{Source, decode, find_secrets, parse_part};
-
-/// Most documents that cannot be read: to say where costs a look at the whole text.
-const MOST_REFUSALS: usize = 100;
 
 /// Reports values in plain, and Secrets that parsers read differently, in a file with braces.
 pub fn check(sheet: &mut Sheet<'_>, covered: &mut Vec<Range<usize>>) {
@@ -33,7 +31,7 @@ pub fn check(sheet: &mut Sheet<'_>, covered: &mut Vec<Range<usize>>) {
             continue;
         }
         if failed >= MOST_REFUSALS {
-            readable::stopped(sheet, MOST_REFUSALS, part.start);
+            readable::stopped(sheet, part.start);
             break;
         }
         let Ok(documents) = parse_part(&source, part) else {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::finding::{FileName, Finding, Sheet, Show};
 use super::keys::Keys;
 use super::kustomize::{self, ValueFile};
+use super::readable::MOST_REFUSALS;
 use super::references::{self, Provided, Reference};
 use super::rule::{
     AMBIGUOUS_SECRET, CHANGED_RULES, FOREIGN_DOCUMENT, LARGE_TEXT, NO_RULE, NOT_YAML, Rule, TOO_LARGE, UNRENDERED_TEMPLATE, UTF16,
@@ -22,9 +23,6 @@ use crate::manifest::{
     Document, ManifestError, Node, Reason, Source, check_faithful, decode, find_foreign_sealed, find_sealed, find_secrets, parse,
     parse_part, parse_pieces,
 };
-
-/// Most refusals of our reader that one file may have.
-const MOST_REFUSALS: usize = 100;
 
 /// Endings of templates, behind that of what they are rendered to.
 const TEMPLATES: [&str; 4] = [".tpl", ".tmpl", ".gotmpl", ".j2"];
@@ -269,7 +267,7 @@ fn in_pieces(
         };
         failed += 1;
         if failed > MOST_REFUSALS {
-            readable::stopped(sheet, MOST_REFUSALS, span.start);
+            readable::stopped(sheet, span.start);
             break;
         }
         template::check(sheet, span.clone(), covered);
@@ -363,7 +361,7 @@ fn parsed(
             }
         }
         if refusals > MOST_REFUSALS {
-            readable::stopped(sheet, MOST_REFUSALS, document.span().start);
+            readable::stopped(sheet, document.span().start);
         }
         references::collect(document, &mut looked.provided, &mut looked.references);
     }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::actions::{self, Control};
+use super::template::goes_on_below;
 
 /// Stands for an action that gives something.
 const GIVES: char = '\u{1}';
@@ -83,7 +84,7 @@ fn is_seen(line: &str, begins: usize, word: Range<usize>, below: &str) -> bool {
     if before.len() <= begins {
         let all = value.trim();
         let value = without_comment(value);
-        let is_above = value.is_empty() || value.starts_with(['|', '>']) || value.starts_with(['&', '!']) && !value.contains(' ');
+        let is_above = goes_on_below(value);
         if is_above && (value.len() < all.len() || below.starts_with(MARKS)) {
             return false;
         }

@@ -255,11 +255,7 @@ fn look_at_files(request: &Request, names: &Names, yardstick: &Yardstick) -> Res
         Ok(match read(path, manifest)? {
             Some(Content::Whole(bytes)) => {
                 let refused = name.path.as_ref().and_then(|path| followed.refused.get(path));
-                let mut looked = look(name, &bytes, manifest, false, refused, yardstick);
-                if !used && is_copy(path) {
-                    forgive_packed(&mut looked, &bytes);
-                }
-                Some(looked)
+                Some(look(name, &bytes, manifest, !used && is_copy(path), false, refused, yardstick))
             }
             Some(Content::TooLarge(length)) => Some(file::too_large(name, length, manifest)),
             None => None,
@@ -343,11 +339,8 @@ fn look_at_git(
             let history = version.commit.is_some();
             Ok(Some(match content {
                 Content::Whole(bytes) => {
-                    let mut looked = look(name, bytes, manifest, history, followed.refused.get(version), yardstick);
-                    if !used && is_copy(&version.path) {
-                        forgive_packed(&mut looked, bytes);
-                    }
-                    looked
+                    let (is_kept, refused) = (!used && is_copy(&version.path), followed.refused.get(version));
+                    look(name, bytes, manifest, is_kept, history, refused, yardstick)
                 }
                 Content::TooLarge(length) => file::too_large(name, *length, manifest),
             }))
@@ -369,11 +362,13 @@ fn look_at_git(
     Ok(looked)
 }
 
-/// Looks at a file, and at what it makes of others; `refused`: what of that is not followed.
+/// Looks at a file, and at what it makes of others; `is_kept`: by its name it is a copy that nothing uses, `refused`: what of other files is not
+/// followed.
 fn look(
     name: FileName,
     bytes: &[u8],
     is_manifest: bool,
+    is_kept: bool,
     history: bool,
     refused: Option<&Vec<ManifestError>>,
     yardstick: &Yardstick,
@@ -390,6 +385,9 @@ fn look(
         sheet.report(LFS_POINTER, 0..0, &Show::Nothing, "", "Git has a pointer in its place: nothing in it was looked at");
         let findings = sheet.findings;
         looked.findings.extend(findings);
+    }
+    if is_kept {
+        forgive_packed(&mut looked, bytes);
     }
     looked
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::finding::{Sheet, Show, harmless};
 use super::placeholder::{is_nothing_yet, is_placeholder};
+use super::readable::MOST_REFUSALS;
 use super::rule::PLAINTEXT_SECRET;
 use super::sift::sift;
 use super::{actions, readable, template};
@@ -25,9 +26,6 @@ const FIELDS: [(&str, bool); 2] = [("data", true), ("stringData", false)];
 
 /// How often manifests may stand in blocks of text of others.
 const MOST_WITHIN: usize = 3;
-
-/// Most of these in one file that cannot be read: to say where costs a look at the whole text.
-const MOST_UNREAD: usize = 100;
 
 /// How a tree came to be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,11 +101,11 @@ fn block(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, way: Way, 
     if way.within > MOST_WITHIN || !has_kind(document.text(span.clone())) {
         return;
     }
-    if sheet.unread == MOST_UNREAD {
+    if sheet.unread == MOST_REFUSALS {
         sheet.unread += 1;
-        readable::stopped(sheet, MOST_UNREAD, span.start);
+        readable::stopped(sheet, span.start);
     }
-    if sheet.unread > MOST_UNREAD {
+    if sheet.unread > MOST_REFUSALS {
         return;
     }
     let Ok(documents) = parse_part(document.source(), body..span.end) else {
@@ -118,7 +116,7 @@ fn block(sheet: &mut Sheet<'_>, document: &Document<'_>, node: &Node, way: Way, 
         if let Some(root) = inner.root() {
             walk(sheet, inner, root, false, way, covered);
         }
-        let most = MOST_UNREAD.saturating_sub(sheet.unread);
+        let most = MOST_REFUSALS.saturating_sub(sheet.unread);
         sheet.unread += readable::report_within(sheet, inner, most);
     }
     sheet.drop_repeated(before, by_lines);

@@ -113,8 +113,7 @@ fn has_body(head: &str) -> bool {
         let line = line.trim_end_matches(|c: char| c.is_whitespace() || "]\"'`".contains(c));
         line.ends_with("...") || line.ends_with(". . .") || line.ends_with('\u{2026}')
     };
-    let body = head[begins..].lines().take_while(|line| runs(line) >= SHORTEST_LINE || is_dots(line));
-    !body.into_iter().any(is_dots)
+    !head[begins..].lines().take_while(|line| runs(line) >= SHORTEST_LINE || is_dots(line)).any(is_dots)
 }
 
 /// The end of a character at or before `at`.

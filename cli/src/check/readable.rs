@@ -4,6 +4,9 @@ use super::finding::{Sheet, Show};
 use super::rule::{AMBIGUOUS_SECRET, DUPLICATE_KEY, FOREIGN_DOCUMENT, FOREIGN_LINE_BREAK, NOT_TEXT, NOT_YAML, Rule, TOO_LARGE};
 use crate::manifest::{Document, ManifestError, Reason, find_ambiguous};
 
+/// Most places in one file that cannot be read: to say where one is costs a look at the whole text.
+pub const MOST_REFUSALS: usize = 100;
+
 /// The rule for a reason.
 #[must_use]
 pub fn rule_for(reason: &Reason) -> &'static Rule {
@@ -44,8 +47,8 @@ pub fn report_within(sheet: &mut Sheet<'_>, document: &Document<'_>, most: usize
     errors.len()
 }
 
-/// Says that not everything was looked at: to say where something is costs a look at the whole text.
-pub fn stopped(sheet: &mut Sheet<'_>, most: usize, at: usize) {
-    let message = format!("more than {most} places that cannot be read: what follows was not looked at");
+/// Says that not everything was looked at: there are more than [`MOST_REFUSALS`].
+pub fn stopped(sheet: &mut Sheet<'_>, at: usize) {
+    let message = format!("more than {MOST_REFUSALS} places that cannot be read: what follows was not looked at");
     sheet.report(TOO_LARGE, at..at, &Show::Nothing, "", message);
 }

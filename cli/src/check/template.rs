@@ -1,7 +1,7 @@
 //! Values in plain in what cannot be read as YAML, templates above all: read line by line.
 //!
-//! A Secret is a line `kind: Secret`, or `kind:` above the word, with `data:` or `stringData:` at the same indentation in the same document. What is between braces
-//! is not followed: only what is written out is found. `braces.rs` reads templates as trees; this is for what it cannot read.
+//! A Secret is a line `kind: Secret`, or `kind:` above the word, with `data:` or `stringData:` at the same indentation in the same document.
+//! What is between braces is not followed: only what is written out is found. `braces.rs` reads templates as trees; this is for what it cannot read.
 
 use std::ops::Range;
 
@@ -75,9 +75,13 @@ pub fn check(sheet: &mut Sheet<'_>, span: Range<usize>, covered: &mut Vec<Range<
 fn is_secret(lines: &[Line<'_>]) -> bool {
     let Some((_, _, value)) = lines[0].entry().filter(|(key, ..)| *key == "kind") else { return false };
     let value = without_comment(without_properties(value));
-    let is_above = value.is_empty() || value.starts_with(['|', '>']) || value.starts_with(['&', '!']) && !value.contains(' ');
-    let below = lines[1..].iter().find(|line| !line.is_aside()).filter(|_| is_above);
+    let below = lines[1..].iter().find(|line| !line.is_aside()).filter(|_| goes_on_below(value));
     ["Secret", "SealedSecret"].iter().any(|kind| is_scalar(below.map_or(value, |line| line.text), kind))
+}
+
+/// Whether the value of a key, without its comment, stands on the next line.
+pub(super) fn goes_on_below(value: &str) -> bool {
+    value.is_empty() || value.starts_with(['|', '>']) || value.starts_with(['&', '!']) && !value.contains(' ')
 }
 
 fn object(sheet: &mut Sheet<'_>, lines: &[Line<'_>], indent: usize, covered: &mut Vec<Range<usize>>) {

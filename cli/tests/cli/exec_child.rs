@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +21,18 @@ impl Terminal {
         let program = [&[BULLA, "exec", "-i", "hybrid.key"], &BOTH[..], &["prod/db=sealed.yaml", "--", "/bin/sh", "child.sh"]];
         Self::start(world, &program.concat())
     }
+}
+
+/// How it ends by itself, which it has ten seconds for.
+fn end_of(child: &mut Child) -> ExitStatus {
+    for _ in 0..1000 {
+        thread::sleep(Duration::from_millis(10));
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+    }
+    child.kill().unwrap();
+    panic!("it goes on, or does not go on at all");
 }
 
 #[test]
@@ -135,15 +147,7 @@ fn a_command_that_is_stopped_without_a_terminal() {
     // Long enough for us to have stopped as well.
     thread::sleep(Duration::from_millis(500));
     kill_process(pid, Signal::CONT).unwrap();
-    for _ in 0..1000 {
-        thread::sleep(Duration::from_millis(10));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(6));
-            return;
-        }
-    }
-    child.kill().unwrap();
-    panic!("it does not go on");
+    assert_eq!(end_of(&mut child).code(), Some(6));
 }
 
 /// Whatever we lack is lacking before the command starts: then it is not started, or it runs to its end.
@@ -340,15 +344,7 @@ fn a_lost_terminal_ends_the_command() {
     terminal.expect("ready");
     let Terminal { master, mut child, .. } = terminal;
     drop(master);
-    for _ in 0..1000 {
-        thread::sleep(Duration::from_millis(10));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!((status.code(), world.read("ended").as_str()), (Some(3), "gone\n"));
-            return;
-        }
-    }
-    child.kill().unwrap();
-    panic!("the command goes on");
+    assert_eq!((end_of(&mut child).code(), world.read("ended").as_str()), (Some(3), "gone\n"));
 }
 
 /// SIGKILL at any moment: nothing on the disk, whatever is left in memory.

@@ -40,6 +40,12 @@ pub const IDENTITY_KEY: &str = "identity";
 pub const LAST_APPLIED: [&str; 2] =
     ["kubectl.kubernetes.io/last-applied-configuration", "kubecfg.ksonnet.io/last-applied-configuration"];
 
+/// Whether only Bulla or an applier writes this label or annotation.
+#[must_use]
+pub fn is_reserved(key: &str) -> bool {
+    key.starts_with(RESERVED_PREFIX) || LAST_APPLIED.contains(&key)
+}
+
 /// The custom resource definitions, as they are installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {

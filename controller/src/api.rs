@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use bulla_shared::resources::{API_VERSION, SEALING_KEY_LABEL};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -11,17 +12,18 @@ use http::request::Builder;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
-use kube::Client;
+use kube::api::ObjectMeta;
 use kube::client::Body;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, Resource as _};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditKey};
-use crate::index::SecretHead;
+use crate::index::{Key, SealedHead, SecretHead, Slim};
 
 /// The Secret with the key of the audit trail, in the controller's namespace.
 const AUDIT_KEY: &str = "bulla-audit-key";
@@ -34,6 +36,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest answer that is read: an object of the largest size, with room for managed fields.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// By this name the API server remembers which fields are the controller's.
+const FIELD_MANAGER: &str = "bulla-controller";
 
 const JSON: &str = "application/json";
 
@@ -198,11 +203,14 @@ pub async fn audit_key(client: &Client, namespace: &str) -> Result<AuditKey, Api
     }
 }
 
-/// One `SealedSecret` as it stands there, whatever its shape.
+/// One `SealedSecret` as it stands there, whatever its shape. With `seen`, a version that a watch has shown, the API server may answer from
+/// what it watches itself, if that is not older: without asking its store.
 ///
 /// # RBAC: `sealedsecrets: get`
-pub async fn sealed_secret(client: &Client, namespace: &str, name: &str) -> Result<serde_json::Value, ApiError> {
-    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/sealedsecrets/{name}");
+pub async fn sealed_secret(client: &Client, key: &Key, seen: Option<&str>) -> Result<serde_json::Value, ApiError> {
+    let Key { namespace, name } = key;
+    let seen = seen.map(|version| format!("?resourceVersion={version}")).unwrap_or_default();
+    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/sealedsecrets/{name}{seen}");
     send(client, Request::get(path), Bytes::new(), JSON).await
 }
 
@@ -210,7 +218,7 @@ pub async fn sealed_secret(client: &Client, namespace: &str, name: &str) -> Resu
 ///
 /// # RBAC: `secrets: create`
 pub async fn create_secret(client: &Client, namespace: &str, json: Zeroizing<Vec<u8>>) -> Result<SecretHead, ApiError> {
-    let path = format!("/api/v1/namespaces/{namespace}/secrets?fieldManager=bulla-controller");
+    let path = format!("/api/v1/namespaces/{namespace}/secrets?fieldManager={FIELD_MANAGER}");
     send_for_head(client, post(&path), Bytes::from_owner(json)).await
 }
 
@@ -223,7 +231,7 @@ pub async fn replace_secret(
     name: &str,
     json: Zeroizing<Vec<u8>>,
 ) -> Result<SecretHead, ApiError> {
-    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=bulla-controller");
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={FIELD_MANAGER}");
     send_for_head(client, Request::put(path).header(CONTENT_TYPE, JSON), Bytes::from_owner(json)).await
 }
 
@@ -237,9 +245,29 @@ pub async fn merge_secret(
     name: &str,
     json: Zeroizing<Vec<u8>>,
 ) -> Result<SecretHead, ApiError> {
-    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager=bulla-controller&force=true");
+    let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={FIELD_MANAGER}&force=true");
     let request = Request::patch(path).header(CONTENT_TYPE, "application/apply-patch+yaml");
     send_for_head(client, request, Bytes::from_owner(json)).await
+}
+
+/// Replaces the status of a `SealedSecret`; its metadata then. A status is all that the API server takes of what is sent, so the spec stays
+/// at home: a patch would have it write out the whole object and read it again, which is its dearest work by far.
+///
+/// # RBAC: `sealedsecrets/status: update`
+pub async fn replace_status(client: &Client, head: &SealedHead, status: &SealedSecretStatus) -> Result<ObjectMeta, ApiError> {
+    let ObjectMeta { namespace, name, uid, resource_version, .. } = &head.metadata;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let path = format!("/apis/{API_VERSION}/namespaces/{}/sealedsecrets/{}/status", text(namespace), text(name));
+    let body = serde_json::json!({
+        "apiVersion": API_VERSION,
+        "kind": SealedSecret::kind(&()),
+        "metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": resource_version},
+        "status": status,
+    });
+    let request = Request::put(format!("{path}?fieldManager={FIELD_MANAGER}")).header(CONTENT_TYPE, JSON);
+    let body = serde_json::to_vec(&body).expect("a status is JSON");
+    let written: Slim<SealedSecret> = send(client, request, body.into(), METADATA_ONLY).await?;
+    Ok(written.metadata)
 }
 
 /// Answers a `RewrapRequest`. The answer to that is asked for as metadata: the object is as large as objects get.
@@ -251,7 +279,7 @@ pub async fn patch_rewrap_status(
     name: &str,
     patch: &serde_json::Value,
 ) -> Result<(), ApiError> {
-    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/rewraprequests/{name}/status?fieldManager=bulla-controller");
+    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/rewraprequests/{name}/status?fieldManager={FIELD_MANAGER}");
     let body = serde_json::to_vec(patch).expect("a patch is JSON");
     let request = Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
     send_for_head(client, request, body.into()).await.map(drop)

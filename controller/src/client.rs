@@ -53,6 +53,9 @@ pub async fn clients(options: &Options, leadership: Arc<Leadership>) -> Result<C
         Some(_) => Config::from_kubeconfig(&KubeConfigOptions { context: options.context.clone(), ..Default::default() }).await?,
         None => Config::infer().await?,
     };
+    // In the API server's audit log, and as the manager of fields where nothing else is said.
+    let agent = concat!("bulla-controller/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
     // It repeats a write up to 15 times, minutes later, behind our back; retries go through the queue.
     config.default_retry = false;
     // A list whose second half never comes. Longer than a watch is silent: kube gives one up before.

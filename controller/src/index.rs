@@ -267,6 +267,12 @@ impl From<&SealedHead> for Remembered {
 }
 
 impl Remembered {
+    /// Whether no controller has said anything about it yet; the definition gives such a one the generation -1.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.observed_generation.is_none_or(|generation| generation < 0)
+    }
+
     /// Whether the status says of this very generation that all is well.
     #[must_use]
     pub fn is_done(&self) -> bool {

@@ -61,7 +61,7 @@ const fn rights(place: Place, group: &'static str, resource: &'static str, verbs
 /// What `controller/deploy/chart/common/rbac.yaml` gives; a test compares them.
 const RIGHTS: [Rights; 10] = [
     rights(Place::Served, GROUP, "sealedsecrets", &["get", "list", "watch"]),
-    rights(Place::Served, GROUP, "sealedsecrets/status", &["patch"]),
+    rights(Place::Served, GROUP, "sealedsecrets/status", &["update"]),
     rights(Place::Served, GROUP, "rewraprequests", &["get", "list", "watch", "delete"]),
     rights(Place::Served, GROUP, "rewraprequests/status", &["patch"]),
     rights(Place::Served, "", "secrets", &["get", "list", "watch", "create", "update", "patch"]),

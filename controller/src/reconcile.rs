@@ -13,11 +13,10 @@ use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::ObjectMeta;
 use kube::runtime::events::{EventType, Recorder};
-use kube::{Api, Client, Resource as _};
+use kube::{Client, Resource as _};
 use serde::Deserialize as _;
-use serde_json::json;
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
@@ -182,7 +181,7 @@ impl Reconciler {
 
     /// One pass over one object; the word that it ended with, and when it is looked at again.
     ///
-    /// # RBAC: `sealedsecrets: get`, `sealedsecrets/status: patch`, `secrets: get, create, update, patch`, `events: create, patch`
+    /// # RBAC: `sealedsecrets: get`, `sealedsecrets/status: update`, `secrets: get, create, update, patch`, `events: create, patch`
     async fn reconcile(&self, key: &Key) -> Result<(&'static str, Next), ApiError> {
         let (Some(known), secret) = self.index.get(key) else { return Ok(("Gone", Next::Wait)) };
         if known.is_deleted {
@@ -202,7 +201,10 @@ impl Reconciler {
         {
             return Ok(("RepairDelayed", Next::After(wait)));
         }
-        let value = match api::sealed_secret(&self.client, &key.namespace, &key.name).await {
+        // A watch may lag behind, most of all where another replica has written until a moment ago. That costs nothing where nobody has
+        // written: the Secret is created or not, and the status takes no older version.
+        let seen = known.is_new().then_some(known.resource_version.as_str());
+        let value = match api::sealed_secret(&self.client, key, seen).await {
             Ok(value) => value,
             Err(ApiError::NotFound) => return Ok(("Gone", Next::Wait)),
             Err(error) => return Err(error),
@@ -230,7 +232,6 @@ impl Reconciler {
             return self.report(&head, Outcome::from_api(error), &not_opened(&sealed.spec)).await;
         }
         let secret = secret?;
-        // A watch may lag behind, most of all where another replica has written until a moment ago.
         let known = Remembered::from(&head);
         if is_settled(&known, secret.as_ref().map(SecretVersion::from).as_ref()) {
             let flagged = status::reflag(&head.status, &ring, head.metadata.generation.unwrap_or_default(), Timestamp::now());
@@ -401,8 +402,6 @@ impl Reconciler {
 
     async fn write_status(&self, head: &SealedHead, status: &SealedSecretStatus) -> Result<(), ApiError> {
         let key = Key::of(&head.metadata);
-        let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": replace(head, status)});
-        let api: Api<SealedHead> = Api::namespaced(self.client.clone(), &key.namespace);
         // What the watch will show, maybe before the answer comes: known already, it is no news. Only if nothing newer has been seen: a head
         // that goes back in time would hide a change for ever.
         let know = |what: Remembered| {
@@ -412,10 +411,11 @@ impl Reconciler {
                 && Some(&known.resource_version) == head.metadata.resource_version.as_ref();
             is_this.then(|| std::mem::replace(known, what))
         };
-        let before = know(Remembered::from(&SealedHead { metadata: head.metadata.clone(), status: status.clone() }));
-        match api::in_time(api.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(patch))).await {
-            Ok(patched) => {
-                know(Remembered::from(&patched));
+        let with = |metadata: ObjectMeta| Remembered::from(&SealedHead { metadata, status: status.clone() });
+        let before = know(with(head.metadata.clone()));
+        match api::replace_status(&self.client, head, status).await {
+            Ok(metadata) => {
+                know(with(metadata));
                 self.usage_changed.notify_one();
                 Ok(())
             }
@@ -472,18 +472,6 @@ impl Reconciler {
             self.queue.add(key, Lane::Backlog);
         }
     }
-}
-
-/// A merge patch keeps what it does not name, so fields that are gone are named as null.
-fn replace(head: &SealedHead, status: &SealedSecretStatus) -> serde_json::Value {
-    let mut patch = serde_json::to_value(status).expect("a status is JSON");
-    let before = serde_json::to_value(&head.status).expect("a status is JSON");
-    for key in before.as_object().into_iter().flat_map(|before| before.keys()) {
-        if patch.get(key).is_none() {
-            patch[key] = serde_json::Value::Null;
-        }
-    }
-    patch
 }
 
 /// Why a Secret was not written.

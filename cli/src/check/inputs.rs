@@ -139,14 +139,19 @@ fn ending(name: &str) -> &str {
 /// What Helm renders for whoever installs a chart, and does not apply.
 const NOTES: &str = "NOTES.txt";
 
+/// Where the files are that Helm renders.
+const TEMPLATES: &str = "templates";
+
 /// The file that makes a folder a chart.
 pub const CHART: &str = "Chart.yaml";
 
 /// Whether Helm renders it, whatever its name: below `templates` in a chart, or below a folder that is `rendered` by way of a link.
 pub(super) fn is_template(path: &Path, is_chart: impl Fn(&Path) -> bool, rendered: &HashSet<PathBuf>) -> bool {
     let is_rendered =
-        |folder: &Path| rendered.contains(folder) || folder.ends_with("templates") && is_chart(&folder.with_file_name(CHART));
-    path.file_name().is_some_and(|name| name != NOTES) && path.ancestors().skip(1).any(is_rendered)
+        |folder: &Path| rendered.contains(folder) || folder.ends_with(TEMPLATES) && is_chart(&folder.with_file_name(CHART));
+    // Nearly all are put down here, and all files are asked about.
+    let may_be = !rendered.is_empty() || path.as_os_str().as_encoded_bytes().windows(TEMPLATES.len()).any(|part| part == TEMPLATES.as_bytes());
+    may_be && path.file_name().is_some_and(|name| name != NOTES) && path.ancestors().skip(1).any(is_rendered)
 }
 
 /// What is looked at.

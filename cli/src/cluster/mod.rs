@@ -74,6 +74,9 @@ impl Cluster {
         };
         let (client, server) = runtime.block_on(async {
             let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|_| unusable())?;
+            // In the API server's audit log, and as the manager of the fields that are written.
+            let agent = concat!("bulla/", env!("CARGO_PKG_VERSION"));
+            config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
             config.default_retry = false;
             config.connect_timeout = Some(PATIENCE);
             config.read_timeout = Some(PATIENCE);

@@ -8,6 +8,7 @@ use bulla_shared::sealed::Recipients;
 use http::{Method, Request, Response};
 use kube::client::Body;
 use kube::runtime::events::Reporter;
+use serde_json::json;
 use tower::BoxError;
 
 use super::*;
@@ -19,6 +20,8 @@ struct Bench {
     reconciler: Reconciler,
     key: Key,
     writes: Arc<Mutex<Vec<Method>>>,
+    /// Queries of reads.
+    reads: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 impl Bench {
@@ -39,13 +42,18 @@ impl Bench {
         sealed.metadata.uid = Some("u".to_owned());
         sealed.metadata.generation = Some(1);
         sealed.metadata.resource_version = Some("1".to_owned());
-        let head = SealedHead { metadata: sealed.metadata.clone(), ..SealedHead::default() };
+        let mut head = SealedHead { metadata: sealed.metadata.clone(), ..SealedHead::default() };
+        // As the definition has it.
+        head.status.observed_generation = Some(-1);
         let writes = Arc::new(Mutex::new(Vec::new()));
+        let reads = Arc::new(Mutex::new(Vec::new()));
         let server = tower::service_fn({
-            let writes = writes.clone();
+            let (writes, reads) = (writes.clone(), reads.clone());
             move |request: Request<Body>| {
                 let is_read = request.method() == Method::GET;
-                if !is_read {
+                if is_read {
+                    reads.lock().unwrap().push(request.uri().query().map(str::to_owned));
+                } else {
                     writes.lock().unwrap().push(request.method().clone());
                 }
                 let answer = if is_read { json!(sealed) } else { json!({"metadata": sealed.metadata}) };
@@ -66,7 +74,7 @@ impl Bench {
         reconciler.replace_ring(ring);
         let key = Key::of(&head.metadata);
         reconciler.saw_sealed(&head, Lane::News);
-        Self { reconciler, key, writes }
+        Self { reconciler, key, writes, reads }
     }
 
     /// How it ended, what was written, and how many items were opened.
@@ -89,6 +97,14 @@ impl Bench {
 }
 
 #[tokio::test]
+async fn only_what_nobody_has_looked_at_may_come_from_a_cache() {
+    let Bench { reconciler, key, reads, .. } = Bench::new(true, None);
+    reconciler.reconcile(&key).await.unwrap();
+    reconciler.reconcile(&key).await.unwrap();
+    assert_eq!(*reads.lock().unwrap(), [Some("resourceVersion=1".to_owned()), None]);
+}
+
+#[tokio::test]
 async fn a_change_ends_the_backoff() {
     let Bench { reconciler, key, .. } = Bench::new(true, None);
     let fails = || {
@@ -99,7 +115,7 @@ async fn a_change_ends_the_backoff() {
     reconciler.lost_secret(&key);
     assert!(reconciler.failures.lock().unwrap().is_empty());
     assert!(fails());
-    let metadata = kube::api::ObjectMeta {
+    let metadata = ObjectMeta {
         namespace: Some(key.namespace.clone()),
         name: Some(key.name.clone()),
         generation: Some(2),
@@ -114,7 +130,7 @@ async fn what_the_watch_shows_before_the_answer_is_no_news() {
     let Bench { reconciler, key, .. } = Bench::new(true, None);
     let queued = reconciler.queue.next().await;
     reconciler.queue.done(&queued);
-    let metadata = serde_json::from_value(api::sealed_secret(&reconciler.client, "shop", "db").await.unwrap()["metadata"].take());
+    let metadata = serde_json::from_value(api::sealed_secret(&reconciler.client, &key, None).await.unwrap()["metadata"].take());
     let head = SealedHead { metadata: metadata.unwrap(), ..SealedHead::default() };
     let mut shown = head.clone();
     shown.metadata.resource_version = Some("2".to_owned());
@@ -129,7 +145,7 @@ async fn what_the_watch_shows_before_the_answer_is_no_news() {
 
 #[tokio::test]
 async fn who_leads_and_records_writes() {
-    let written = vec![Method::POST, Method::PATCH];
+    let written = vec![Method::POST, Method::PUT];
     assert_eq!(Bench::new(true, None).run().await, (Ok("Ready"), written, true));
 }
 

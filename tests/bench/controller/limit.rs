@@ -9,7 +9,6 @@ use bulla_shared::resources::sealed_secret::SealedSecret;
 use bulla_tests::cluster::{Cluster, plain, seal};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
 use kube::core::{NotUsed, Object, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
@@ -92,14 +91,23 @@ impl Sample {
         secret["metadata"]["name"] = json!(name);
         secret["metadata"]["ownerReferences"][0]["name"] = json!(name);
         secret["metadata"]["ownerReferences"][0]["uid"] = json!(head.metadata.uid);
-        let request = http::Request::post(format!("/api/v1/namespaces/{namespace}/secrets?fieldManager=bulla-controller"))
-            .header("content-type", "application/json")
-            .header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
-            .body(serde_json::to_vec(&secret).unwrap())
-            .unwrap();
-        client.request_text(request).await.unwrap();
-        let api: Api<Head> = Api::namespaced_with(client.clone(), namespace, &load::ours());
-        let patch = json!({"metadata": {"resourceVersion": head.metadata.resource_version}, "status": self.status});
-        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        send(client, http::Request::post(format!("/api/v1/namespaces/{namespace}/secrets")), &secret).await;
+        let status = json!({
+            "apiVersion": "bulla.dev/v1alpha1", "kind": "SealedSecret", "metadata": {
+                "namespace": namespace, "name": name, "uid": head.metadata.uid, "resourceVersion": head.metadata.resource_version,
+            },
+            "status": self.status,
+        });
+        let path = format!("/apis/bulla.dev/v1alpha1/namespaces/{namespace}/sealedsecrets/{name}/status");
+        send(client, http::Request::put(path), &status).await;
     }
+}
+
+async fn send(client: &Client, request: http::request::Builder, body: &Value) {
+    let request = request
+        .header("content-type", "application/json")
+        .header("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+        .body(serde_json::to_vec(body).unwrap())
+        .unwrap();
+    client.request_text(request).await.unwrap();
 }

@@ -65,8 +65,9 @@ pub(crate) async fn bring(cluster: &Cluster, load: &Load, at_once: usize) -> f64
 pub(crate) async fn remove(cluster: &Cluster, load: &Load) {
     let objects: Api<DynamicObject> = Api::namespaced_with(cluster.admin(), load.namespace, &load.kind);
     let secrets = cluster.secrets(load.namespace);
-    objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    // Secrets first: the garbage collector would ask for each one whose owner is gone, for minutes, while the next has its turn.
     secrets.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
     eventually("an empty namespace", || async {
         let one = ListParams::default().limit(1);
         (objects.list_metadata(&one).await.unwrap().items.is_empty()

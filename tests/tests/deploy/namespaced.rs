@@ -46,7 +46,7 @@ async fn rights_end_at_the_named_namespaces() {
         ("update", "", "secrets"),
         ("patch", "", "secrets"),
         ("list", "bulla.dev", "sealedsecrets"),
-        ("patch", "bulla.dev", "sealedsecrets/status"),
+        ("update", "bulla.dev", "sealedsecrets/status"),
         ("delete", "bulla.dev", "rewraprequests"),
         ("create", "events.k8s.io", "events"),
     ] {

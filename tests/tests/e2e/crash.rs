@@ -86,7 +86,7 @@ async fn before_the_secret_and_before_the_status() {
     let controller = cluster.controller(&[]).await;
     cluster.wait("default", "one", "Ready").await;
 
-    let role = without(&cluster, "sealedsecrets/status", "patch").await;
+    let role = without(&cluster, "sealedsecrets/status", "update").await;
     cluster.apply(&seal(&plain("default", "two", &[("a", "2")]), &recipient)).await;
     let secrets = cluster.secrets("default");
     let made = eventually("the Secret", || async { secrets.get_opt("two").await.unwrap() }).await;

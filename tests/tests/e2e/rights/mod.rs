@@ -52,7 +52,7 @@ const QUICK: [Row; 20] = [
     ("sealedsecrets", "list", Deed::Opened, When::Starting),
     ("sealedsecrets", "watch", Deed::Opened, When::Starting),
     ("sealedsecrets", "get", Deed::Opened, When::Running),
-    ("sealedsecrets/status", "patch", Deed::Opened, When::Running),
+    ("sealedsecrets/status", "update", Deed::Opened, When::Running),
     ("secrets", "list", Deed::Opened, When::Starting),
     ("secrets", "watch", Deed::Opened, When::Starting),
     ("secrets", "get", Deed::Repaired, When::Running),

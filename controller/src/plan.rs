@@ -112,6 +112,14 @@ pub fn may_have_secret(sealed: &SealedSecret) -> bool {
         || status.is_some_and(|status| status.applied.is_some() || status.conditions.iter().any(blocked))
 }
 
+/// Whether it may be created from a version of the object that is not the newest: then it is replaced, or goes with its owner. An immutable
+/// Secret stays as it is, an orphan stays for ever, and over what is there nothing old is written.
+#[must_use]
+pub fn may_come_late(sealed: &SealedSecret) -> bool {
+    let is_immutable = sealed.spec.template.as_ref().is_some_and(|template| template.immutable == Some(true));
+    sealed.spec.target.creation_policy == CreationPolicy::Owner && !is_immutable && !may_have_secret(sealed)
+}
+
 /// Decides the write for `sealed`, given the Secret of the same key.
 #[must_use]
 pub fn write(sealed: &SealedSecret, secret: Option<&SecretHead>, controller_namespace: &str) -> Write {

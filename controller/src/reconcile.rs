@@ -162,6 +162,10 @@ impl Reconciler {
         self.ring.read().expect("no code panics while it holds the ring").clone()
     }
 
+    fn has_failed(&self, key: &Key) -> bool {
+        self.failures.lock().expect("no code panics while it counts").contains_key(key)
+    }
+
     fn forget_failures(&self, key: &Key) {
         self.failures.lock().expect("no code panics while it counts").remove(key);
     }
@@ -201,19 +205,25 @@ impl Reconciler {
         {
             return Ok(("RepairDelayed", Next::After(wait)));
         }
-        // A watch may lag behind, most of all where another replica has written until a moment ago. That costs nothing where nobody has
-        // written: the Secret is created or not, and the status takes no older version.
-        let seen = known.is_new().then_some(known.resource_version.as_str());
-        let value = match api::sealed_secret(&self.client, key, seen).await {
-            Ok(value) => value,
-            Err(ApiError::NotFound) => return Ok(("Gone", Next::Wait)),
-            Err(error) => return Err(error),
-        };
-        let head = SealedHead::deserialize(&value).map_err(|_| ApiError::Transport)?;
-        let sealed: SealedSecret = match serde_path_to_error::deserialize(value) {
-            Ok(sealed) => sealed,
-            // NOTE: its path alone: its text quotes what stands there.
-            Err(error) => return self.report(&head, Outcome::malformed(&error.path().to_string()), &[]).await,
+        // A watch may lag behind, most of all where another replica has written until a moment ago. Where nobody has written anything, what
+        // comes of that is put right: the Secret is created or not, and the status takes no older version.
+        let is_first = known.is_new() && secret.is_none() && !self.has_failed(key);
+        let mut seen = is_first.then_some(known.resource_version.as_str());
+        let (head, sealed) = loop {
+            let value = match api::sealed_secret(&self.client, key, seen).await {
+                Ok(value) => value,
+                Err(ApiError::NotFound) => return Ok(("Gone", Next::Wait)),
+                Err(error) => return Err(error),
+            };
+            let head = SealedHead::deserialize(&value).map_err(|_| ApiError::Transport)?;
+            let sealed: SealedSecret = match serde_path_to_error::deserialize(value) {
+                Ok(sealed) => sealed,
+                // NOTE: its path alone: its text quotes what stands there.
+                Err(error) => return self.report(&head, Outcome::malformed(&error.path().to_string()), &[]).await,
+            };
+            if plan::may_come_late(&sealed) || seen.take().is_none() {
+                break (head, sealed);
+            }
         };
         if sealed.metadata.deletion_timestamp.is_some() {
             return Ok(("Gone", Next::Wait));
@@ -264,8 +274,11 @@ impl Reconciler {
                 self.apply(key, &sealed, plain, write).await
             }
         };
-        if let Outcome::Stalled(reason) = &outcome {
-            self.record(&head, &items, Some(reason.word))?;
+        match &outcome {
+            Outcome::Stalled(reason) => self.record(&head, &items, Some(reason.word))?,
+            // It is looked at again and again.
+            Outcome::Blocked(reason) if !status::says(&head, reason) => self.record(&head, &items, Some(reason.word))?,
+            _ => {}
         }
         if drifted && known.is_done() && matches!(outcome, Outcome::Ready(_)) {
             info!(object = %key, "Secret repaired");
@@ -303,8 +316,17 @@ impl Reconciler {
     async fn apply(&self, key: &Key, sealed: &SealedSecret, plain: PlainSecret, write: Write) -> Outcome {
         let mut written = self.write(key, sealed, plain.clone(), write).await;
         if written == Err(WriteError::Api(ApiError::Conflict)) {
-            // A Secret is there that the watch has not shown: without our label, or too new, or changed since.
-            let again = match api::secret_head(&self.client, &key.namespace, &key.name).await {
+            // A Secret is there that the watch has not shown: without our label, or too new, or changed since. It may be of a version of the
+            // object that the watch has not shown either.
+            let now = async {
+                let newest = api::sealed_secret(&self.client, key, None).await.map_err(|_| ApiError::Conflict)?;
+                let newest = SealedHead::deserialize(newest).map_err(|_| ApiError::Conflict)?.metadata;
+                if (&newest.uid, &newest.resource_version) != (&sealed.metadata.uid, &sealed.metadata.resource_version) {
+                    return Err(ApiError::Conflict);
+                }
+                api::secret_head(&self.client, &key.namespace, &key.name).await
+            };
+            let again = match now.await {
                 Err(error) => return Outcome::from_api(error),
                 Ok(secret) => plan::write(sealed, secret.as_ref(), &self.namespace),
             };

@@ -9,7 +9,7 @@ use bulla_shared::sealed::{Keys as _, SealedError};
 use jiff::Timestamp;
 
 use crate::api::ApiError;
-use crate::index::RememberedItem;
+use crate::index::{RememberedItem, SealedHead};
 use crate::plan::Stop;
 
 /// The word for a Secret of somebody else in the place of ours.
@@ -247,6 +247,14 @@ fn item(report: &ItemReport, ring: &KeyRing) -> ItemStatus {
         sealed: binding.map(|binding| time_text(&binding.sealed)),
         rotate_by: binding.and_then(|binding| binding.rotate_by).map(|date| date.to_string()),
     }
+}
+
+/// Whether the status of an object says so already, of this very generation.
+#[must_use]
+pub fn says(head: &SealedHead, reason: &Reason) -> bool {
+    let is_ready = |condition: &&Condition| condition.r#type == "Ready";
+    head.status.observed_generation == head.metadata.generation
+        && head.status.conditions.iter().find(is_ready).is_some_and(|condition| condition.reason == reason.word)
 }
 
 /// `status` with the conditions that some values stand under a compromised key or are due, or without them. The first is cleared by new values only: the time of a

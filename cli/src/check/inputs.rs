@@ -150,7 +150,8 @@ pub(super) fn is_template(path: &Path, is_chart: impl Fn(&Path) -> bool, rendere
     let is_rendered =
         |folder: &Path| rendered.contains(folder) || folder.ends_with(TEMPLATES) && is_chart(&folder.with_file_name(CHART));
     // Nearly all are put down here, and all files are asked about.
-    let may_be = !rendered.is_empty() || path.as_os_str().as_encoded_bytes().windows(TEMPLATES.len()).any(|part| part == TEMPLATES.as_bytes());
+    let may_be = !rendered.is_empty()
+        || path.as_os_str().as_encoded_bytes().windows(TEMPLATES.len()).any(|part| part == TEMPLATES.as_bytes());
     may_be && path.file_name().is_some_and(|name| name != NOTES) && path.ancestors().skip(1).any(is_rendered)
 }
 

@@ -62,7 +62,7 @@ const DISGUISES: [&str; 32] = [
     "!!b",
     "!!%",
     "!<",
-    "%TAG",
+    "%T",
     "S{{/",
     "S{{-",
     "e{{/",
@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn no_word_ends_where_a_key_begins() {
+        let words: Vec<_> = [WORD, "kind"].into_iter().chain(ENCODED).chain(DISGUISES).collect();
+        for key in ["AGE-SECRET-KEY-", "PRIVATE KEY"] {
+            let overlaps = |word: &&&str| (1..word.len().min(key.len())).any(|n| word.ends_with(&key[..n]));
+            assert_eq!(words.iter().find(overlaps), None, "{key} would not be seen behind it");
+        }
+    }
+
+    #[test]
     fn words_of_secrets_are_met_in_disguise() {
         for text in [
             "kind: Secret",
@@ -150,6 +159,7 @@ mod tests {
             "kind: !<tag:yaml.org,2002:binary> U2Vj",
             "kind: Sec{{/* x */}}ret",
             "ki{{- /* x */ -}}nd: Secret",
+            "%TAG !b! tag:yaml.org,2002:bin\n---\nkind: !b!ary U2VjcmV0",
         ] {
             assert!(sift(text.as_bytes()).may_be_secret(), "{text}");
         }

@@ -49,7 +49,7 @@ pub enum Event<'a> {
         #[serde(skip_serializing_if = "is_zero")]
         more: usize,
     },
-    /// Some value of an object was refused, so its Secret is not written.
+    /// Not all values of an object got into its Secret: some value was refused, or the Secret was.
     #[serde(rename_all = "camelCase")]
     Refused {
         /// Of which object.

@@ -5,7 +5,7 @@ use bulla_shared::age::{Algorithm, Identity};
 use bulla_shared::binding::ScopeKind;
 use bulla_shared::convert::SealOptions;
 use bulla_shared::sealed::Recipients;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use kube::runtime::events::Reporter;
 use serde_json::json;
@@ -22,6 +22,10 @@ struct Bench {
     writes: Arc<Mutex<Vec<Method>>>,
     /// Queries of reads.
     reads: Arc<Mutex<Vec<Option<String>>>>,
+    /// With what code Secrets are refused, if they are.
+    refusal: Arc<Mutex<Option<StatusCode>>>,
+    /// The version of the object that no cache has.
+    newest: Arc<Mutex<String>>,
 }
 
 impl Bench {
@@ -47,8 +51,10 @@ impl Bench {
         head.status.observed_generation = Some(-1);
         let writes = Arc::new(Mutex::new(Vec::new()));
         let reads = Arc::new(Mutex::new(Vec::new()));
+        let refusal = Arc::new(Mutex::new(None));
+        let newest = Arc::new(Mutex::new("1".to_owned()));
         let server = tower::service_fn({
-            let (writes, reads) = (writes.clone(), reads.clone());
+            let (writes, reads, refusal, newest) = (writes.clone(), reads.clone(), refusal.clone(), newest.clone());
             move |request: Request<Body>| {
                 let is_read = request.method() == Method::GET;
                 if is_read {
@@ -56,8 +62,17 @@ impl Bench {
                 } else {
                     writes.lock().unwrap().push(request.method().clone());
                 }
-                let answer = if is_read { json!(sealed) } else { json!({"metadata": sealed.metadata}) };
-                async move { Ok::<_, BoxError>(Response::new(Body::from(answer.to_string().into_bytes()))) }
+                let mut answer = if is_read { json!(sealed) } else { json!({"metadata": sealed.metadata}) };
+                if request.uri().query().is_none() && request.uri().path().contains("/sealedsecrets/") {
+                    answer["metadata"]["resourceVersion"] = json!(newest.lock().unwrap().clone());
+                }
+                let mut answer = Response::new(Body::from(answer.to_string().into_bytes()));
+                if let Some(code) = *refusal.lock().unwrap()
+                    && request.method() == Method::POST
+                {
+                    *answer.status_mut() = code;
+                }
+                async move { Ok::<_, BoxError>(answer) }
             }
         });
         let client = Client::new(server, "default");
@@ -74,7 +89,7 @@ impl Bench {
         reconciler.replace_ring(ring);
         let key = Key::of(&head.metadata);
         reconciler.saw_sealed(&head, Lane::News);
-        Self { reconciler, key, writes, reads }
+        Self { reconciler, key, writes, reads, refusal, newest }
     }
 
     /// How it ended, what was written, and how many items were opened.
@@ -102,6 +117,31 @@ async fn only_what_nobody_has_looked_at_may_come_from_a_cache() {
     reconciler.reconcile(&key).await.unwrap();
     reconciler.reconcile(&key).await.unwrap();
     assert_eq!(*reads.lock().unwrap(), [Some("resourceVersion=1".to_owned()), None]);
+}
+
+#[tokio::test]
+async fn a_failure_is_read_afresh() {
+    let Bench { reconciler, key, reads, .. } = Bench::new(true, None);
+    reconciler.again(&key, Next::Retry);
+    reconciler.reconcile(&key).await.unwrap();
+    assert_eq!(*reads.lock().unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn over_a_secret_nothing_old_is_written() {
+    for (newest, read, written) in [("1", 3, vec![Method::POST, Method::PUT]), ("2", 2, vec![Method::POST])] {
+        let Bench { reconciler, key, reads, writes, refusal, newest: version } = Bench::new(true, None);
+        *refusal.lock().unwrap() = Some(StatusCode::CONFLICT);
+        *version.lock().unwrap() = newest.to_owned();
+        let _ = reconciler.reconcile(&key).await;
+        assert_eq!(
+            reads.lock().unwrap().len(),
+            read,
+            "{newest}: the object, the object again, the Secret if that was the newest"
+        );
+        assert!(writes.lock().unwrap().starts_with(&written));
+        assert_eq!(writes.lock().unwrap().iter().filter(|method| *method == Method::PUT).count(), 1, "{newest}: only the status");
+    }
 }
 
 #[tokio::test]
@@ -147,6 +187,22 @@ async fn what_the_watch_shows_before_the_answer_is_no_news() {
 async fn who_leads_and_records_writes() {
     let written = vec![Method::POST, Method::PUT];
     assert_eq!(Bench::new(true, None).run().await, (Ok("Ready"), written, true));
+}
+
+#[tokio::test]
+async fn a_secret_that_the_api_server_refuses_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trail");
+    let key = AuditKey::parse("0".repeat(64).as_bytes()).unwrap();
+    let trail = Trail::open(&AuditLog::File(path.clone()), key).unwrap().unwrap();
+    trail.begin("test", None).unwrap();
+    let bench = Bench::new(true, Some(trail));
+    *bench.refusal.lock().unwrap() = Some(StatusCode::FORBIDDEN);
+    assert_eq!(bench.run().await.0, Ok("Forbidden"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let events: Vec<_> = events.map(|event| [event["event"].clone(), event["reason"].clone()]).collect();
+    assert_eq!(events[1..], [[json!("opened"), json!(null)], [json!("refused"), json!("Forbidden")]]);
 }
 
 #[tokio::test]

@@ -150,11 +150,14 @@ impl Installation {
         if !rights.is_empty() {
             missing.push(format!("the controller's ServiceAccount may not {}", rights.join(", ")));
         }
-        if !self.is_confined().await? {
-            missing.push(format!(
+        match self.is_confined().await {
+            Ok(true) => {}
+            Ok(false) => missing.push(format!(
                 "no admission policy confines this controller: bulla-controller-secrets is missing, or is about another account than {}",
                 self.account()
-            ));
+            )),
+            Err(ApiError::NotFound) => missing.push(format!("there is no namespace {} (--namespace)", self.namespace)),
+            Err(error) => return Err(error),
         }
         Ok(missing)
     }

@@ -51,6 +51,14 @@ async fn without_definitions_and_policy() {
 }
 
 #[tokio::test]
+async fn without_its_namespace() {
+    let cluster = Cluster::start(Options::default()).await;
+    let kubeconfig = cluster.plane.service_account_kubeconfig("bulla-system", "bulla-controller").await.unwrap();
+    let controller = Controller::start_by(&cluster.plane, &kubeconfig, "nowhere", &[]);
+    says(&controller, &["there is no namespace nowhere", COMMAND]).await;
+}
+
+#[tokio::test]
 async fn without_rights() {
     let cluster = Cluster::start(Options::default()).await;
     let [list, write] =

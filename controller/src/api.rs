@@ -23,7 +23,7 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditKey};
-use crate::index::{Key, SealedHead, SecretHead, Slim};
+use crate::index::{Key, SealedHead, SecretHead};
 
 /// The Secret with the key of the audit trail, in the controller's namespace.
 const AUDIT_KEY: &str = "bulla-audit-key";
@@ -255,19 +255,19 @@ pub async fn merge_secret(
 ///
 /// # RBAC: `sealedsecrets/status: update`
 pub async fn replace_status(client: &Client, head: &SealedHead, status: &SealedSecretStatus) -> Result<ObjectMeta, ApiError> {
-    let ObjectMeta { namespace, name, uid, resource_version, .. } = &head.metadata;
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let path = format!("/apis/{API_VERSION}/namespaces/{}/sealedsecrets/{}/status", text(namespace), text(name));
+    let Key { namespace, name } = Key::of(&head.metadata);
+    let path = format!("/apis/{API_VERSION}/namespaces/{namespace}/sealedsecrets/{name}/status?fieldManager={FIELD_MANAGER}");
     let body = serde_json::json!({
         "apiVersion": API_VERSION,
         "kind": SealedSecret::kind(&()),
-        "metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": resource_version},
+        "metadata": {
+            "namespace": namespace, "name": name,
+            "uid": head.metadata.uid, "resourceVersion": head.metadata.resource_version,
+        },
         "status": status,
     });
-    let request = Request::put(format!("{path}?fieldManager={FIELD_MANAGER}")).header(CONTENT_TYPE, JSON);
     let body = serde_json::to_vec(&body).expect("a status is JSON");
-    let written: Slim<SealedSecret> = send(client, request, body.into(), METADATA_ONLY).await?;
-    Ok(written.metadata)
+    send_for_head(client, Request::put(path).header(CONTENT_TYPE, JSON), body.into()).await
 }
 
 /// Answers a `RewrapRequest`. The answer to that is asked for as metadata: the object is as large as objects get.

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard};
 
 use bulla_shared::binding::KeyId;
+use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{Applied, ItemStatus, SealedSecret, SealedSecretStatus};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -237,7 +238,7 @@ impl From<&ItemStatus> for RememberedItem {
 impl From<&SealedHead> for Remembered {
     fn from(head: &SealedHead) -> Self {
         let (metadata, status) = (&head.metadata, &head.status);
-        let find = |type_: &str| status.conditions.iter().find(|condition| condition.r#type == type_);
+        let find = |type_: &str| Condition::find(&status.conditions, type_);
         let is_true = |type_: &str| find(type_).is_some_and(|condition| condition.status == "True");
         let state = if status.observed_generation != metadata.generation {
             State::Reconciling

@@ -11,6 +11,7 @@ use bulla_shared::binding::KeyId;
 use bulla_shared::convert::PlainSecret;
 use bulla_shared::names::{Namespace, ObjectName};
 use bulla_shared::opening::{AllowedTypes, ItemReport, Opening, not_opened, open};
+use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
@@ -450,7 +451,7 @@ impl Reconciler {
 
     /// One event when an object stalls or changes why; none for success, which the status shows.
     async fn announce(&self, head: &SealedHead, outcome: &Outcome) {
-        let before = head.status.conditions.iter().find(|condition| condition.r#type == "Ready");
+        let before = Condition::find(&head.status.conditions, "Ready");
         let (Outcome::Stalled(reason) | Outcome::Blocked(reason)) = outcome else { return };
         if before.is_some_and(|before| before.reason == reason.word) {
             return;
@@ -460,8 +461,8 @@ impl Reconciler {
 
     /// One event when a value of an object becomes due.
     async fn announce_due(&self, head: &SealedHead, now: &SealedSecretStatus) {
-        let due = |status: &SealedSecretStatus| status.conditions.iter().find(|c| c.r#type == status::ROTATION_DUE).cloned();
-        if let (None, Some(condition)) = (due(&head.status), due(now)) {
+        let [before, now] = [&head.status, now].map(|status| Condition::find(&status.conditions, status::ROTATION_DUE));
+        if let (None, Some(condition)) = (before, now) {
             self.publish(head, EventType::Warning, status::ROTATION_DUE, &condition.message).await;
         }
     }

@@ -252,9 +252,8 @@ fn item(report: &ItemReport, ring: &KeyRing) -> ItemStatus {
 /// Whether the status of an object says so already, of this very generation.
 #[must_use]
 pub fn says(head: &SealedHead, reason: &Reason) -> bool {
-    let is_ready = |condition: &&Condition| condition.r#type == "Ready";
     head.status.observed_generation == head.metadata.generation
-        && head.status.conditions.iter().find(is_ready).is_some_and(|condition| condition.reason == reason.word)
+        && Condition::find(&head.status.conditions, "Ready").is_some_and(|condition| condition.reason == reason.word)
 }
 
 /// `status` with the conditions that some values stand under a compromised key or are due, or without them. The first is cleared by new values only: the time of a

@@ -26,6 +26,12 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// The condition of a type.
+    #[must_use]
+    pub fn find<'c>(conditions: &'c [Self], r#type: &str) -> Option<&'c Self> {
+        conditions.iter().find(|condition| condition.r#type == r#type)
+    }
+
     /// A condition that changed at `now` unless `before` already had the same status.
     #[must_use]
     pub fn new(

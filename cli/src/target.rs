@@ -102,10 +102,10 @@ impl Target {
         self.source != Source::Cluster || self.opens(value)
     }
 
-    /// Whether the cluster can put the value under this key of its own: it replaces the one that opens it, and adds none.
+    /// Whether a cluster that has the keys of this target can put the value under this one: it replaces the one that opens it, and adds none.
     #[must_use]
     pub fn can_move(&self, value: &SealedValue, key: &Recipient) -> bool {
-        self.context.is_some() && self.opens(value) && key.algorithm() == value.algorithm()
+        self.opens(value) && key.algorithm() == value.algorithm()
     }
 
     /// The keys that the value should be under and is not.

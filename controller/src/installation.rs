@@ -94,13 +94,14 @@ impl Installation {
         Self { client, namespace: namespace.to_owned(), served }
     }
 
-    /// Sees to it for ever; `refused` is rung when something is forbidden.
-    pub async fn watch(self, refused: Arc<Notify>) {
+    /// Sees to it for ever; `refused` is rung when something is forbidden, and this rings `completed` when what was missing is there.
+    pub async fn watch(self, refused: Arc<Notify>, completed: Arc<Notify>) {
         // A quota or a policy forbids things too, maybe for ever.
         let mut backoff = Backoff::new(AGAIN.1, SELDOM);
         loop {
             if self.complete().await {
                 backoff.reset();
+                completed.notify_one();
             }
             let again = Instant::now() + backoff.pause();
             refused.notified().await;
@@ -120,7 +121,10 @@ impl Installation {
                 Ok(missing) => {
                     for what in &missing {
                         if seen.contains(what) && !told.contains(what) {
-                            error!("{what}; this installs it: kubectl apply --server-side -k {folder} (with Helm: helm upgrade)");
+                            error!(
+                                "{what}; this installs it: kubectl apply --server-side -k {folder} (or your overlay of it; with Helm: helm \
+                                 upgrade)"
+                            );
                             told.push(what.clone());
                         }
                     }
@@ -133,7 +137,7 @@ impl Installation {
         if !told.is_empty() {
             info!("the installation is complete now");
         }
-        !told.is_empty()
+        !seen.is_empty()
     }
 
     fn serves_all(&self) -> bool {

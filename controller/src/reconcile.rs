@@ -167,6 +167,17 @@ impl Reconciler {
         self.failures.lock().expect("no code panics while it counts").contains_key(key)
     }
 
+    /// Tries all that failed again each time `completed` is rung, for ever: what they lacked may be there.
+    pub async fn wake_failed_at(&self, completed: &Notify) {
+        loop {
+            completed.notified().await;
+            let failed: Vec<Key> = self.failures.lock().expect("no code panics while it counts").keys().cloned().collect();
+            for key in failed {
+                self.queue.add(key, Lane::Backlog);
+            }
+        }
+    }
+
     fn forget_failures(&self, key: &Key) {
         self.failures.lock().expect("no code panics while it counts").remove(key);
     }
@@ -267,7 +278,7 @@ impl Reconciler {
         let Opening { items, secret } = open(&namespace, &name, &sealed.spec, &*ring, &self.types);
         self.metrics.opened(items.iter().filter(|item| item.result.is_ok()).count(), start.elapsed());
         let outcome = match secret {
-            Err(refusal) => Outcome::refused(&refusal, &items),
+            Err(refusal) => Outcome::refused(&refusal, &items, &ring),
             Ok(opened) => {
                 let mut plain = opened.render();
                 self.defaults.add_to(&mut plain);

@@ -106,7 +106,8 @@ async fn run(
     tasks.spawn(endpoint.clone().serve(listener));
     let installation = Installation::new(start.clone(), &options.namespace, options.watched());
     // By itself, whatever else waits for what is missing.
-    tasks.spawn(installation.watch(refused));
+    let completed = Arc::new(Notify::new());
+    tasks.spawn(installation.watch(refused, completed.clone()));
     let mut stop = pin!(stop_signal());
     let trail = tokio::select! {
         () = &mut stop => return Ok(()),
@@ -124,6 +125,10 @@ async fn run(
         options.allowed_types(),
         options.defaults(),
     ));
+    tasks.spawn({
+        let reconciler = reconciler.clone();
+        async move { reconciler.wake_failed_at(&completed).await }
+    });
     let [listed, elected, loaded, changed] = std::array::from_fn(|_| Arc::new(Notify::new()));
     endpoint.shown.get_or_init(|| Shown {
         reconciler: reconciler.clone(),
@@ -133,15 +138,7 @@ async fn run(
     });
     tasks.spawn(watch::keys(client.clone(), options.namespace.clone(), changed.clone()));
     let rewraps = Arc::new(Rewraps::new(client.clone(), reconciler.clone()));
-    let mut lists = Vec::new();
-    for within in options.watched() {
-        let [sealed, secrets] = std::array::from_fn(|_| Arc::new(Notify::new()));
-        reconciler.will_list(within.clone());
-        tasks.spawn(watch::sealed_secrets(client.clone(), within.clone(), reconciler.clone(), sealed.clone()));
-        tasks.spawn(watch::secrets(client.clone(), within.clone(), reconciler.clone(), secrets.clone()));
-        tasks.spawn(watch::rewrap_requests(client.clone(), within, rewraps.clone()));
-        lists.extend([sealed, secrets]);
-    }
+    let lists = watch_all(options, &client, &reconciler, &rewraps, &mut tasks);
     let election = Arc::new(Election::new(lease, &options.namespace, options.lease_duration, leadership, trail.clone()));
     let mut leading = JoinSet::new();
     leading.spawn({
@@ -199,6 +196,26 @@ async fn run(
     // Whoever stands by need not wait for the lease to run out.
     election.release().await;
     ended
+}
+
+/// Watches what is served; what is rung once each list of it is complete.
+fn watch_all(
+    options: &Options,
+    client: &Client,
+    reconciler: &Arc<Reconciler>,
+    rewraps: &Arc<Rewraps>,
+    tasks: &mut JoinSet<()>,
+) -> Vec<Arc<Notify>> {
+    let mut lists = Vec::new();
+    for within in options.watched() {
+        let [sealed, secrets] = std::array::from_fn(|_| Arc::new(Notify::new()));
+        reconciler.will_list(within.clone());
+        tasks.spawn(watch::sealed_secrets(client.clone(), within.clone(), reconciler.clone(), sealed.clone()));
+        tasks.spawn(watch::secrets(client.clone(), within.clone(), reconciler.clone(), secrets.clone()));
+        tasks.spawn(watch::rewrap_requests(client.clone(), within, rewraps.clone()));
+        lists.extend([sealed, secrets]);
+    }
+    lists
 }
 
 /// The audit trail under the key that all replicas share; waits for the API server if need be.

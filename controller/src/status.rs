@@ -102,9 +102,14 @@ impl From<Stop> for Outcome {
 impl Outcome {
     /// The whole is refused; the reason of the first item that did not open is told with it, since that is where people look first.
     #[must_use]
-    pub fn refused(refusal: &Refusal, items: &[ItemReport]) -> Self {
+    pub fn refused(refusal: &Refusal, items: &[ItemReport], ring: &KeyRing) -> Self {
         let first = items.iter().find_map(|item| match &item.result {
             Err(ItemError::NotTried) | Ok(_) => None,
+            Err(ItemError::Sealed(error @ SealedError::UnknownKey(ids))) if ids.iter().any(|id| ring.knows(id)) => Some(format!(
+                "; item {}: {error}: a key of this cluster that is Retired or whose private key is gone; state DecryptOnly, or a restore, \
+                 brings it back",
+                item.name
+            )),
             Err(error) => Some(format!("; item {}: {error}", item.name)),
         });
         let word = match refusal {
@@ -373,7 +378,7 @@ mod tests {
             Outcome::malformed("spec"),
             Outcome::not_consented(&["a".to_owned()]),
         ];
-        let refused = refusals.iter().chain([&template]).map(|refusal| Outcome::refused(refusal, &[]));
+        let refused = refusals.iter().chain([&template]).map(|refusal| Outcome::refused(refusal, &[], &KeyRing::default()));
         let all = own.into_iter().chain(stops.map(Outcome::from)).chain(errors.map(Outcome::from_api)).chain(refused);
         let page = include_str!("../../docs/sealed-secret.md");
         for word in all.map(|outcome| outcome.word()).chain([KEY_COMPROMISED, ROTATION_DUE]) {

@@ -17,6 +17,12 @@ use crate::error::{Error, Kind, note, warn};
 /// How long the controller may take to make a key.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long it may take to say of each key what it may do, as after a restore.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// How long nothing is asked between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The newest key of `context`, or of the current one; says on standard error where it came from.
 pub fn announced_key(context: Option<&str>) -> Result<Recipient, Error> {
     let cluster = Cluster::connect(context, OFFLINE).map_err(|error| error.during("no recipients are given"))?;
@@ -51,26 +57,39 @@ impl Cluster {
         Ok(keys.items)
     }
 
-    /// Some of the SealedSecrets that use a key, as `namespace/name`.
+    /// All `SealingKey`s, once the controller has looked at each one as it is; says so if it does not.
+    pub fn settled_keys(&self) -> Result<Vec<SealingKey>, Error> {
+        let start = Instant::now();
+        loop {
+            let keys = self.sealing_keys()?;
+            let Some(unsettled) = keys.iter().find(|key| !is_settled(key)) else { return Ok(keys) };
+            if start.elapsed() > SETTLING {
+                let name = unsettled.metadata.name.as_deref().unwrap_or_default();
+                warn(format!(
+                    "the controller has not looked at the SealingKey {name} as it is now: is bulla-controller running?"
+                ));
+                return Ok(keys);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Some of the SealedSecrets that use a key, as `namespace/name`, with a word if it opens nothing there.
     pub fn users_of(&self, key: &SealingKey) -> Result<Vec<String>, Error> {
         const SHOWN: usize = 5;
         let id = key.published().map(|fingerprint| fingerprint.id().to_string());
-        let uses = |sealed: &SealedSecret| {
+        let user = |sealed: SealedSecret| {
             let items = sealed.status.iter().flat_map(|status| &status.items);
-            let mut ids = items.flat_map(|item| item.key_id.iter().chain(&item.sealed_to));
-            ids.any(|used| Some(used) == id.as_ref())
+            let opened = items.clone().any(|item| id.is_some() && item.key_id == id);
+            let named = items.flat_map(|item| &item.sealed_to).any(|named| Some(named) == id.as_ref());
+            let name = format!("{}/{}", sealed.metadata.namespace.unwrap_or_default(), sealed.metadata.name.unwrap_or_default());
+            (opened || named).then(|| if opened { name } else { format!("{name} (does not open)") })
         };
         let api: Api<SealedSecret> = Api::all(self.client.clone());
         let (mut found, mut page) = (Vec::new(), ListParams::default().limit(100));
         loop {
             let list = self.ask("list SealedSecrets", api.list(&page))?;
-            found.extend(list.items.iter().filter(|sealed| uses(sealed)).map(|sealed| {
-                format!(
-                    "{}/{}",
-                    sealed.metadata.namespace.as_deref().unwrap_or_default(),
-                    sealed.metadata.name.as_deref().unwrap_or_default()
-                )
-            }));
+            found.extend(list.items.into_iter().filter_map(user));
             match list.metadata.continue_.filter(|token| !token.is_empty() && found.len() < SHOWN) {
                 Some(token) => page = page.continue_token(&token),
                 None => break,
@@ -126,7 +145,7 @@ impl Cluster {
                 warn(format!("the SealingKey {name} is not {state} yet: is bulla-controller running? It takes effect by itself"));
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(PAUSE);
         }
         Ok(())
     }
@@ -147,7 +166,32 @@ impl Cluster {
             if start.elapsed() > PATIENCE {
                 return Err(failed().cause("the controller has not answered").hint("is bulla-controller running?"));
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(PAUSE);
         }
+    }
+}
+
+/// Whether the controller has said something of a key as it is now, or will not any more.
+fn is_settled(key: &SealingKey) -> bool {
+    let observed = key.status.as_ref().and_then(|status| status.observed_generation);
+    key.metadata.deletion_timestamp.is_some() || (observed.is_some() && observed >= key.metadata.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_restored_or_changed_key_is_waited_for() {
+        let settled = |metadata: Value, status: Value| {
+            let key = json!({"metadata": metadata, "spec": {}, "status": status});
+            is_settled(&serde_json::from_value(key).unwrap())
+        };
+        assert!(!settled(json!({"generation": 1}), Value::Null), "restored a moment ago");
+        assert!(!settled(json!({"generation": 2}), json!({"observedGeneration": 1})), "another state was asked for");
+        assert!(settled(json!({"generation": 2}), json!({"observedGeneration": 2})));
+        assert!(settled(json!({"generation": 1, "deletionTimestamp": "2026-11-28T00:00:00Z"}), Value::Null), "on its way out");
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         None if args.context.context.is_some() => return print(args),
         None => config.targets().map(str::to_owned).collect(),
     };
-    let (mut compared, mut differ) = (0, Vec::new());
+    let (mut compared, mut differ, mut lacking) = (0, Vec::new(), Vec::new());
     for name in names {
         let path = config.recipients_path(&name)?;
         let context = args.context.context.clone().or(config.context(&name)?);
@@ -63,6 +63,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
                 };
                 return Err(Error::new(Kind::Configuration, format!("target {name} has no {lacks}")).hint(hint));
             }
+            lacking.push(name);
             continue;
         };
         compared += 1;
@@ -71,8 +72,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         }
     }
     if compared == 0 {
-        return Err(Error::new(Kind::Configuration, "no target has both a file and a context")
-            .hint("give a target both in .bulla.yaml: recipients and context"));
+        return Err(Error::new(Kind::Configuration, format!("no target has both a file and a context: {}", lacking.join(", ")))
+            .hint("give a target both in .bulla.yaml: recipients: FILE, and context: NAME of your kubeconfig (kubectl config get-contexts)"));
     }
     if differ.is_empty() {
         return Ok(());
@@ -139,7 +140,7 @@ struct Published {
 
 impl Published {
     fn of(cluster: &Cluster) -> Result<Self, Error> {
-        let mut keys = cluster.sealing_keys()?;
+        let mut keys = cluster.settled_keys()?;
         // By age, which a restored cluster has too.
         keys.sort_by_key(|key| key.status.as_ref().map(|status| (status.created.clone(), status.fingerprint.clone())));
         let now = Timestamp::now();

@@ -25,6 +25,24 @@ fn world() -> World {
     world
 }
 
+/// The file says that the older key is one of the cluster's, and nothing says which cluster that is.
+#[test]
+fn what_a_cluster_would_move_needs_its_context() {
+    let world = World::new();
+    let value = sealed("hybrid", b"bulla-canary-7f3a", strict("prod", "db", "a"), None);
+    world.write("db.yaml", manifest(&[("a", &value)]));
+    let older: bulla_shared::age::Recipient = Keys::get().recipient("hybrid").parse().unwrap();
+    let newer = bulla_shared::age::Identity::generate(bulla_shared::age::Algorithm::Hybrid);
+    let line = format!("# bulla: key={} state=DecryptOnly since=2026-11-23T06:50:00Z", older.fingerprint());
+    world.write("prod.recipients", format!("{}\n{line}\n", newer.recipient()));
+    let outcome = world.bulla(&["rewrap", "-R", "prod.recipients", "--check", "db.yaml"]).partly().exits(1);
+    assert!(
+        outcome.stderr.contains("hint: bulla rewrap with the same paths moves them: through the cluster that"),
+        "{}",
+        outcome.stderr
+    );
+}
+
 const OFFLINE: [&str; 5] = ["rewrap", "-i", "hybrid.key", "-R", "other.recipients"];
 
 #[test]

@@ -127,6 +127,22 @@ async fn a_failure_is_read_afresh() {
     assert_eq!(*reads.lock().unwrap(), [None]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_tried_again_once_the_installation_is_complete() {
+    let Bench { reconciler, key, .. } = Bench::new(true, None);
+    let start = tokio::time::Instant::now();
+    assert_eq!(reconciler.queue.next().await, key);
+    reconciler.again(&key, Next::Poll);
+    reconciler.queue.done(&key);
+    let completed = Notify::new();
+    completed.notify_one();
+    tokio::select! {
+        () = reconciler.wake_failed_at(&completed) => unreachable!("it ends never"),
+        again = reconciler.queue.next() => assert_eq!(again, key),
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn over_a_secret_nothing_old_is_written() {
     for (newest, read, written) in [("1", 3, vec![Method::POST, Method::PUT]), ("2", 2, vec![Method::POST])] {

@@ -102,8 +102,12 @@ fn check(files: &[PathBuf], targets: &Targets, tally: &Tally, progress: &Progres
                 }
                 let missing: Vec<_> =
                     targets.iter().flat_map(|target| target.missing(&found.value).map(move |key| (target, key))).collect();
-                if missing.iter().any(|(target, key)| !target.can_move(&found.value, key)) {
-                    tally.needs_key.store(true, Ordering::Relaxed);
+                for (target, key) in &missing {
+                    if !target.can_move(&found.value, key) {
+                        tally.needs_key.store(true, Ordering::Relaxed);
+                    } else if target.context.is_none() {
+                        tally.needs_context.store(true, Ordering::Relaxed);
+                    }
                 }
                 let missing: Vec<_> =
                     missing.iter().map(|(target, key)| format!("{} of {}", key.fingerprint().id(), target.name)).collect();

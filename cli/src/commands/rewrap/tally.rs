@@ -26,6 +26,8 @@ pub(super) struct Tally {
     pub(super) stale: Mutex<Vec<String>>,
     /// Something that is stale is moved with a private key only.
     pub(super) needs_key: AtomicBool,
+    /// Something that is stale could be moved by a cluster, and nothing says which one that is.
+    pub(super) needs_context: AtomicBool,
 }
 
 impl Tally {
@@ -94,7 +96,7 @@ impl Tally {
     pub(super) fn conclude(self, check: bool) -> Result<(), Error> {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let (failed, done) = (count(&self.failed), self.done());
-        let needs_key = self.needs_key.load(Ordering::Relaxed);
+        let [needs_key, needs_context] = [&self.needs_key, &self.needs_context].map(|needed| needed.load(Ordering::Relaxed));
         let stale = self.stale.into_inner().expect("no code panics while it lists");
         files::write(None, stale.concat().as_bytes(), Access::Default)?;
         if !check {
@@ -116,6 +118,9 @@ impl Tally {
             let what = plural(stale.len(), "value is", "values are");
             let hint = if needs_key {
                 "bulla rewrap -i KEY with the same paths moves them: a private key that opens them adds recipients, a cluster does not"
+            } else if needs_context {
+                "bulla rewrap with the same paths moves them: through the cluster that the target's context: in .bulla.yaml or --context names, \
+                 or with -i KEY offline"
             } else {
                 "bulla rewrap with the same paths moves them"
             };

@@ -105,7 +105,10 @@ impl Target {
     /// Whether a cluster that has the keys of this target can put the value under this one: it replaces the one that opens it, and adds none.
     #[must_use]
     pub fn can_move(&self, value: &SealedValue, key: &Recipient) -> bool {
-        self.opens(value) && key.algorithm() == value.algorithm()
+        let is_old = |id: &&KeyId| self.known.contains(*id) && !self.newest.iter().any(|key| key.fingerprint().id() == **id);
+        self.source != Source::Recovery
+            && value.binding().keys.iter().any(|id| is_old(&id))
+            && key.algorithm() == value.algorithm()
     }
 
     /// The keys that the value should be under and is not.
@@ -122,6 +125,7 @@ impl Target {
 mod tests {
     use bulla_shared::age::Identity;
     use bulla_shared::binding::Scope;
+    use bulla_shared::recipients::OldKey;
     use bulla_shared::sealed::Recipients;
 
     use super::*;
@@ -140,5 +144,27 @@ mod tests {
         let target = Target::from_file("prod", Source::Rule, file(), None);
         assert!(target.can_judge(&value(&other)));
         assert_eq!(target.missing(&value(&other)).count(), 1);
+    }
+
+    #[test]
+    fn a_cluster_replaces_its_older_keys_and_adds_none() {
+        let [newest, second, old] = std::array::from_fn(|_| Identity::generate(Algorithm::X25519).recipient().clone());
+        let value = |recipient: &Recipient| {
+            SealedValue::seal(b"", Scope::Cluster, &Recipients::new([recipient.clone()]).unwrap(), Timestamp::now(), None)
+                .unwrap()
+        };
+        let target = |source| {
+            let since = "2026-11-23T06:50:00Z".parse().unwrap();
+            let old = OldKey { fingerprint: old.fingerprint(), state: OldKeyState::DecryptOnly, since };
+            Target::from_file(
+                "prod",
+                source,
+                RecipientsFile { recipients: vec![newest.clone(), second.clone()], old: vec![old] },
+                None,
+            )
+        };
+        assert!(target(Source::Rule).can_move(&value(&old), &newest));
+        assert!(!target(Source::Rule).can_move(&value(&second), &newest), "both are asked for");
+        assert!(!target(Source::Recovery).can_move(&value(&old), &newest), "a recovery key has no cluster");
     }
 }

@@ -94,14 +94,13 @@ impl Installation {
         Self { client, namespace: namespace.to_owned(), served }
     }
 
-    /// Sees to it for ever; `refused` is rung when something is forbidden, and this rings `completed` when what was missing is there.
+    /// Sees to it for ever; `refused` is rung when something is forbidden, and this rings `completed` when something that was missing is there.
     pub async fn watch(self, refused: Arc<Notify>, completed: Arc<Notify>) {
         // A quota or a policy forbids things too, maybe for ever.
         let mut backoff = Backoff::new(AGAIN.1, SELDOM);
         loop {
-            if self.complete().await {
+            if self.complete(&completed).await {
                 backoff.reset();
-                completed.notify_one();
             }
             let again = Instant::now() + backoff.pause();
             refused.notified().await;
@@ -111,14 +110,20 @@ impl Installation {
 
     /// Asks until nothing is missing; whether something was. What is missing is named once it is seen a second time: an installation comes piece by piece, and a
     /// policy holds a moment after it is there.
-    async fn complete(&self) -> bool {
+    async fn complete(&self, completed: &Notify) -> bool {
         let folder = if self.serves_all() { "controller/deploy" } else { "controller/deploy/namespaced" };
         let (mut seen, mut told) = (Vec::new(), Vec::new());
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
         loop {
             match self.missing().await {
-                Ok(missing) if missing.is_empty() => break,
                 Ok(missing) => {
+                    // Of several namespaces one may lack something for ever.
+                    if seen.iter().any(|what| !missing.contains(what)) {
+                        completed.notify_one();
+                    }
+                    if missing.is_empty() {
+                        break;
+                    }
                     for what in &missing {
                         if seen.contains(what) && !told.contains(what) {
                             error!(
@@ -243,8 +248,12 @@ fn review(rights: &Rights, verb: &str, namespace: Option<String>) -> SelfSubject
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use serde_json::Value;
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower::BoxError;
 
     use super::*;
 
@@ -283,5 +292,39 @@ mod tests {
         let common = installed(include_str!("../deploy/chart/common/rbac.yaml"), &["bulla-controller", "bulla-controller-keys"]);
         assert_eq!(asked(&RIGHTS), common);
         assert_eq!(asked(&OWN), installed(include_str!("../deploy/namespaced/own.yaml"), &["bulla-controller-keys"]));
+    }
+
+    /// An API server with all definitions and rights, on which the first dry runs meet no policy.
+    fn installation(without_policy: usize) -> Installation {
+        let runs = AtomicUsize::new(0);
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let (code, answer) = if request.method() == Method::GET {
+                let resources: Vec<Value> = DEFINITIONS
+                    .iter()
+                    .map(|name| json!({"name": name, "singularName": "", "namespaced": true, "kind": "K", "verbs": []}))
+                    .collect();
+                (200, json!({"groupVersion": API_VERSION, "resources": resources}))
+            } else if path.ends_with("selfsubjectaccessreviews") {
+                (201, json!({"spec": {}, "status": {"allowed": true}}))
+            } else if runs.fetch_add(1, Ordering::Relaxed) < without_policy {
+                (201, json!({"metadata": {}}))
+            } else {
+                (422, json!({"status": "Failure", "message": "", "reason": "Invalid", "code": 422}))
+            };
+            let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap();
+            async move { Ok::<_, BoxError>(answer) }
+        });
+        Installation::new(Client::new(server, "default"), "bulla-system", vec![None])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_missing_and_is_there_rings() {
+        for (looks, rings) in [(0, false), (1, true), (3, true)] {
+            let completed = Notify::new();
+            assert_eq!(installation(looks).complete(&completed).await, looks > 0);
+            let rang = tokio::time::timeout(Duration::from_millis(1), completed.notified()).await.is_ok();
+            assert_eq!(rang, rings, "missing at {looks} looks");
+        }
     }
 }

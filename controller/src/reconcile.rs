@@ -171,9 +171,9 @@ impl Reconciler {
     pub async fn wake_failed_at(&self, completed: &Notify) {
         loop {
             completed.notified().await;
-            let failed: Vec<Key> = self.failures.lock().expect("no code panics while it counts").keys().cloned().collect();
-            for key in failed {
-                self.queue.add(key, Lane::Backlog);
+            for (key, (_, backoff)) in self.failures.lock().expect("no code panics while it counts").iter_mut() {
+                backoff.reset();
+                self.queue.add(key.clone(), Lane::Backlog);
             }
         }
     }

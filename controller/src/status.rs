@@ -105,12 +105,7 @@ impl Outcome {
     pub fn refused(refusal: &Refusal, items: &[ItemReport], ring: &KeyRing) -> Self {
         let first = items.iter().find_map(|item| match &item.result {
             Err(ItemError::NotTried) | Ok(_) => None,
-            Err(ItemError::Sealed(error @ SealedError::UnknownKey(ids))) if ids.iter().any(|id| ring.knows(id)) => Some(format!(
-                "; item {}: {error}: a key of this cluster that is Retired or whose private key is gone; state DecryptOnly, or a restore, \
-                 brings it back",
-                item.name
-            )),
-            Err(error) => Some(format!("; item {}: {error}", item.name)),
+            Err(error) => Some(format!("; item {}: {error}{}", item.name, retired(error, ring).unwrap_or_default())),
         });
         let word = match refusal {
             Refusal::Spec(SpecError::Type) => "TypeNotAllowed",
@@ -121,6 +116,13 @@ impl Outcome {
         };
         Self::Stalled(Reason::new(word, format!("{refusal}{}", first.unwrap_or_default())))
     }
+}
+
+/// That a key which is not here is one of this cluster's, if it is.
+fn retired(error: &ItemError, ring: &KeyRing) -> Option<String> {
+    let ItemError::Sealed(SealedError::UnknownKey(ids)) = error else { return None };
+    let id = ids.iter().find(|id| ring.knows(id))?;
+    Some(format!("; {id} is a key of this cluster that is Retired, or whose private key is gone: kubectl get sealingkeys"))
 }
 
 impl Outcome {
@@ -325,6 +327,7 @@ pub fn is_refused_now(items: &[RememberedItem], ring: &KeyRing) -> bool {
 mod tests {
     use bulla_keys::ring::Duty;
     use bulla_shared::age::{Algorithm, Identity};
+    use bulla_shared::binding::KeyId;
 
     use super::*;
 
@@ -357,6 +360,20 @@ mod tests {
         assert!(!is_refused(&before.items[0]));
         assert!(is_refused(&item("2026-02-03T00:00:00Z")));
         assert_eq!(reflag(&flagged, &KeyRing::default(), 1, now), before, "a key that is not here flags nothing");
+    }
+
+    #[test]
+    fn a_key_of_this_cluster_that_is_not_here_is_called_so() {
+        let [ours, other] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"].map(|id| id.parse::<KeyId>().unwrap());
+        let mut ring = KeyRing::default();
+        ring.insert_absent(ours);
+        let message = |ids: &[KeyId]| {
+            let result = Err(ItemError::Sealed(SealedError::UnknownKey(ids.to_vec())));
+            let items = [ItemReport { name: "a".to_owned(), binding: None, result }];
+            Outcome::refused(&Refusal::KeyMissing { missing: 1, all: 1 }, &items, &ring).message().to_owned()
+        };
+        assert!(message(&[other, ours]).contains("; aaaaaaaaaaaaaaaa is a key of this cluster that is Retired"));
+        assert!(!message(&[other]).contains("Retired"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bulla_keys::select::newest_active;
 use bulla_shared::age::{Algorithm, Recipient};
-use bulla_shared::resources::sealed_secret::SealedSecret;
+use bulla_shared::resources::sealed_secret::{ItemState, SealedSecret};
 use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeySpec};
 use jiff::Timestamp;
 use kube::Api;
@@ -57,7 +57,7 @@ impl Cluster {
         Ok(keys.items)
     }
 
-    /// All `SealingKey`s, once the controller has looked at each one as it is; says so if it does not.
+    /// All `SealingKey`s, once the controller has looked at each one as it is: until then nobody knows which is the newest.
     pub fn settled_keys(&self) -> Result<Vec<SealingKey>, Error> {
         let start = Instant::now();
         loop {
@@ -65,25 +65,28 @@ impl Cluster {
             let Some(unsettled) = keys.iter().find(|key| !is_settled(key)) else { return Ok(keys) };
             if start.elapsed() > SETTLING {
                 let name = unsettled.metadata.name.as_deref().unwrap_or_default();
-                warn(format!(
-                    "the controller has not looked at the SealingKey {name} as it is now: is bulla-controller running?"
-                ));
-                return Ok(keys);
+                return Err(Error::new(Kind::Cluster, format!("what context {} publishes is not up to date", self.context))
+                    .cause(format!("the controller has not looked at the SealingKey {name} as it is now"))
+                    .hint("is bulla-controller running? Its log and kubectl describe sealingkey say what it waits for"));
             }
             std::thread::sleep(PAUSE);
         }
     }
 
-    /// Some of the SealedSecrets that use a key, as `namespace/name`, with a word if it opens nothing there.
+    /// Some of the SealedSecrets that use a key, as `namespace/name`, with a word if what it is for there does not open.
     pub fn users_of(&self, key: &SealingKey) -> Result<Vec<String>, Error> {
         const SHOWN: usize = 5;
         let id = key.published().map(|fingerprint| fingerprint.id().to_string());
         let user = |sealed: SealedSecret| {
             let items = sealed.status.iter().flat_map(|status| &status.items);
-            let opened = items.clone().any(|item| id.is_some() && item.key_id == id);
-            let named = items.flat_map(|item| &item.sealed_to).any(|named| Some(named) == id.as_ref());
+            let states: Vec<_> = items
+                .filter(|item| item.key_id.iter().chain(&item.sealed_to).any(|used| Some(used) == id.as_ref()))
+                .map(|item| item.state)
+                .collect();
             let name = format!("{}/{}", sealed.metadata.namespace.unwrap_or_default(), sealed.metadata.name.unwrap_or_default());
-            (opened || named).then(|| if opened { name } else { format!("{name} (does not open)") })
+            // One that was not tried may open, as under suspend.
+            let fails = states.iter().all(|state| matches!(state, ItemState::Refused | ItemState::KeyMissing));
+            (!states.is_empty()).then(|| if fails { format!("{name} (does not open)") } else { name })
         };
         let api: Api<SealedSecret> = Api::all(self.client.clone());
         let (mut found, mut page) = (Vec::new(), ListParams::default().limit(100));

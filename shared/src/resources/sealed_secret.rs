@@ -265,8 +265,8 @@ fn items(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": MAX_ITEMS,
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["name"],
+        // Written whole, by the controller alone: of a map the API server would remember who owns each field of each entry.
+        "x-kubernetes-list-type": "atomic",
         "items": {
             "type": "object",
             "required": ["name", "state"],

@@ -106,7 +106,12 @@ impl Moving {
                 self.targets.iter().flat_map(|target| target.missing(value).map(move |key| (target, key))).collect();
             if let Some((target, key)) = missing.first() {
                 let cause = self.refused[index].clone().unwrap_or_else(|| {
-                    format!("{} of {} is no recipient yet, and only -i adds one", key.fingerprint().id(), target.name)
+                    let lacks = if target.context.is_none() && target.can_move(value, key) {
+                        "nothing names the target's cluster (context: in .bulla.yaml, --context)"
+                    } else {
+                        "only -i adds one"
+                    };
+                    format!("{} of {} is no recipient yet, and {lacks}", key.fingerprint().id(), target.name)
                 });
                 // One that has come half of the way is written, and told all the same.
                 tally.fail_value(progress, &self.file, found, *value != found.value, cause);

@@ -99,8 +99,8 @@ fn sealing_key(identity: &Identity, state: &str, created: &str) -> SealingKey {
     let name = if state == "Active" { "new" } else { "old" };
     serde_json::from_value(json!({
         "apiVersion": "bulla.dev/v1alpha1", "kind": "SealingKey", "metadata": {"name": name, "generation": 1}, "spec": {},
-        "status": {"observedGeneration": 1,
-            "state": state, "created": created, "since": created,
+        "status": {
+            "observedGeneration": 1, "state": state, "created": created, "since": created,
             "recipient": recipient.to_string(), "fingerprint": recipient.fingerprint().to_string(),
         },
     }))

@@ -218,7 +218,12 @@ impl Config {
         let failed = |cause: &dyn std::fmt::Display, hint: &str| {
             Error::new(Kind::Configuration, format!("cannot use {}", path.display())).cause(cause).hint(hint)
         };
-        let text = text.map_err(|cause| failed(&cause, "check the path, and who may read it: ls -l"))?;
+        let text = text.map_err(|cause| {
+            failed(
+                &cause,
+                if cause.contains("UTF-8") { "save it as UTF-8" } else { "check the path, and who may read it: ls -l" },
+            )
+        })?;
         let options = serde_saphyr::options! { with_snippet: false };
         let mut manifest: Manifest = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
             failed(&error, "version: 1, targets: {NAME: {recipients: FILE}}, rules: [{path: GLOB, targets: [NAME]}]")

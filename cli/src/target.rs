@@ -130,13 +130,13 @@ mod tests {
 
     use super::*;
 
+    fn value(recipient: &Recipient) -> SealedValue {
+        SealedValue::seal(b"", Scope::Cluster, &Recipients::new([recipient.clone()]).unwrap(), Timestamp::now(), None).unwrap()
+    }
+
     #[test]
     fn a_cluster_judges_no_value_of_others() {
         let [own, other] = std::array::from_fn(|_| Identity::generate(Algorithm::X25519).recipient().clone());
-        let value = |recipient: &Recipient| {
-            SealedValue::seal(b"", Scope::Cluster, &Recipients::new([recipient.clone()]).unwrap(), Timestamp::now(), None)
-                .unwrap()
-        };
         let file = || RecipientsFile { recipients: vec![own.clone()], old: Vec::new() };
         let cluster = Target::from_file("prod", Source::Cluster, file(), None);
         assert!(cluster.can_judge(&value(&own)) && !cluster.can_judge(&value(&other)));
@@ -149,10 +149,6 @@ mod tests {
     #[test]
     fn a_cluster_replaces_its_older_keys_and_adds_none() {
         let [newest, second, old] = std::array::from_fn(|_| Identity::generate(Algorithm::X25519).recipient().clone());
-        let value = |recipient: &Recipient| {
-            SealedValue::seal(b"", Scope::Cluster, &Recipients::new([recipient.clone()]).unwrap(), Timestamp::now(), None)
-                .unwrap()
-        };
         let target = |source| {
             let since = "2026-11-23T06:50:00Z".parse().unwrap();
             let old = OldKey { fingerprint: old.fingerprint(), state: OldKeyState::DecryptOnly, since };

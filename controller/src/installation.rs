@@ -159,7 +159,7 @@ impl Installation {
         if !rights.is_empty() {
             missing.push(format!("the controller's ServiceAccount may not {}", rights.join(", ")));
         }
-        match self.is_confined().await {
+        match self.is_confined(&self.namespace).await {
             Ok(true) => {}
             Ok(false) => missing.push(format!(
                 "no admission policy confines this controller: bulla-controller-secrets is missing, or is about another account than {}",
@@ -167,6 +167,13 @@ impl Installation {
             )),
             Err(ApiError::NotFound) => missing.push(format!("there is no namespace {} (--namespace)", self.namespace)),
             Err(error) => return Err(error),
+        }
+        for served in self.served.iter().flatten() {
+            match self.is_confined(served).await {
+                Err(ApiError::NotFound) => missing.push(format!("there is no namespace {served} (--watch-namespace)")),
+                // What the policy is about is asked once.
+                answer => drop(answer?),
+            }
         }
         Ok(missing)
     }
@@ -214,9 +221,9 @@ impl Installation {
 
     /// Whether the policy refuses what it has to. What RBAC refuses never gets to a policy, and is named with the rights.
     ///
-    /// # RBAC: in the own namespace `secrets: create`
-    async fn is_confined(&self) -> Result<bool, ApiError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+    /// # RBAC: in the namespace `secrets: create`
+    async fn is_confined(&self, namespace: &str) -> Result<bool, ApiError> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let metadata = ObjectMeta { name: Some(PROBE.to_owned()), ..ObjectMeta::default() };
         let params = PostParams { dry_run: true, ..PostParams::default() };
         match in_time(secrets.create(&params, &Secret { metadata, ..Secret::default() })).await {

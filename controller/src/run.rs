@@ -233,7 +233,10 @@ async fn open_trail(options: &Options, client: &Client) -> Result<Option<Arc<Tra
             }
         }
     };
-    let trail = Trail::open(&options.audit_log, key).map_err(|error| format!("cannot write the audit trail: {error}"))?;
+    let trail = Trail::open(&options.audit_log, key).map_err(|error| {
+        let to = if let AuditLog::File(path) = &options.audit_log { format!(" to {}", path.display()) } else { String::new() };
+        format!("cannot write the audit trail{to}: {error}")
+    })?;
     Ok(trail.map(Arc::new))
 }
 

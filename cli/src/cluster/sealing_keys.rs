@@ -102,9 +102,12 @@ impl Cluster {
         Ok(found)
     }
 
-    /// One `SealingKey`.
+    /// One `SealingKey`, by its name or by the id of its key, which is what values show.
     pub fn sealing_key(&self, name: &str) -> Result<SealingKey, Error> {
-        self.sealing_keys()?.into_iter().find(|key| key.metadata.name.as_deref() == Some(name)).ok_or_else(|| {
+        let mut keys = self.sealing_keys()?;
+        let named = keys.iter().position(|key| key.metadata.name.as_deref() == Some(name));
+        let has_id = |key: &SealingKey| key.published().is_some_and(|fingerprint| fingerprint.id().to_string() == name);
+        named.or_else(|| keys.iter().position(has_id)).map(|index| keys.swap_remove(index)).ok_or_else(|| {
             Error::new(Kind::Usage, format!("there is no SealingKey {name} in context {}", self.context))
                 .hint("bulla keys list shows them")
         })
@@ -140,17 +143,17 @@ impl Cluster {
             .hint("is bulla-controller running? bulla keys list")
     }
 
-    /// Waits until a state is in effect; says so if it is not.
-    pub fn in_effect(&self, name: &str, state: KeyState) -> Result<(), Error> {
+    /// Waits until a state is in effect; whether it is. Says so if it is not.
+    pub fn in_effect(&self, name: &str, state: KeyState) -> Result<bool, Error> {
         let start = Instant::now();
         while self.sealing_key(name)?.status.and_then(|status| status.state) != Some(state) {
             if start.elapsed() > PATIENCE {
                 warn(format!("the SealingKey {name} is not {state} yet: is bulla-controller running? It takes effect by itself"));
-                return Ok(());
+                return Ok(false);
             }
             std::thread::sleep(PAUSE);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits until the controller has published a key.

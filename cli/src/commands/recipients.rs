@@ -7,7 +7,7 @@ use std::path::Path;
 use bulla_keys::select::newest_active;
 use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
 use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsFile};
-use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
+use bulla_shared::resources::sealing_key::{KeyAlgorithm, KeyState, SealingKey};
 use jiff::Timestamp;
 
 use super::completions;
@@ -140,28 +140,35 @@ struct Published {
 
 impl Published {
     fn of(cluster: &Cluster) -> Result<Self, Error> {
-        let mut keys = cluster.settled_keys()?;
+        let published = Self::by(cluster.settled_keys()?, Timestamp::now());
+        if published.newest.is_empty() { Err(cluster.no_active_key()) } else { Ok(published) }
+    }
+
+    fn by(mut keys: Vec<SealingKey>, now: Timestamp) -> Self {
         // By age, which a restored cluster has too.
         keys.sort_by_key(|key| key.status.as_ref().map(|status| (status.created.clone(), status.fingerprint.clone())));
-        let now = Timestamp::now();
-        let newest = |algorithm| newest_active(&keys, algorithm, now).map(|key| key.recipient);
-        // One kind in one file: hybrid, unless the cluster has none.
-        let newest: Vec<_> = newest(Algorithm::Hybrid).or_else(|| newest(Algorithm::X25519)).into_iter().collect();
-        if newest.is_empty() {
-            return Err(cluster.no_active_key());
-        }
+        let [hybrid, x25519] = [Algorithm::Hybrid, Algorithm::X25519].map(|algorithm| newest_active(&keys, algorithm, now));
         let all: Vec<_> = keys.iter().filter_map(state).collect();
-        let old = all.iter().filter_map(|(fingerprint, state, since)| {
-            let state = match state {
-                KeyState::Active => return None,
-                KeyState::DecryptOnly => OldKeyState::DecryptOnly,
-                KeyState::Retired => OldKeyState::Retired,
-                KeyState::Compromised => OldKeyState::Compromised,
+        let old = all.iter().filter_map(|(key, fingerprint, state, since)| {
+            let (state, since) = match state {
+                // People seal to the newest of its kind. An older one opens only, since that is there.
+                KeyState::Active => {
+                    let newest = if key.spec.algorithm == KeyAlgorithm::Hybrid { &hybrid } else { &x25519 }.as_ref()?;
+                    if newest.recipient.fingerprint() == *fingerprint {
+                        return None;
+                    }
+                    (OldKeyState::DecryptOnly, newest.created)
+                }
+                KeyState::DecryptOnly => (OldKeyState::DecryptOnly, since.parse().ok()?),
+                KeyState::Retired => (OldKeyState::Retired, since.parse().ok()?),
+                KeyState::Compromised => (OldKeyState::Compromised, since.parse().ok()?),
             };
-            Some(OldKey { fingerprint: *fingerprint, state, since: since.parse().ok()? })
+            Some(OldKey { fingerprint: *fingerprint, state, since })
         });
         let old = old.collect();
-        Ok(Self { newest, old, states: all.into_iter().map(|(fingerprint, state, _)| (fingerprint, state)).collect() })
+        let states = all.iter().map(|(_, fingerprint, state, _)| (*fingerprint, *state)).collect();
+        // One kind in one file: hybrid, unless the cluster has none.
+        Self { newest: hybrid.or(x25519).into_iter().map(|key| key.recipient).collect(), old, states }
     }
 
     /// The text of a recipients file as it should be. Lines about keys of this cluster are replaced; all others stay: other clusters',
@@ -218,10 +225,10 @@ fn push_lines(output: &mut String, lines: &[impl std::fmt::Display], ending: &st
     }
 }
 
-fn state(key: &SealingKey) -> Option<(Fingerprint, KeyState, String)> {
+fn state(key: &SealingKey) -> Option<(&SealingKey, Fingerprint, KeyState, String)> {
     let status = key.status.as_ref()?;
     let since = status.since.clone().or_else(|| status.created.clone())?;
-    Some((key.published()?, status.state?, since))
+    Some((key, key.published()?, status.state?, since))
 }
 
 #[cfg(test)]
@@ -229,6 +236,31 @@ mod tests {
     use bulla_shared::age::Identity;
 
     use super::*;
+
+    /// After a rotation the older key stays Active until somebody says otherwise.
+    #[test]
+    fn older_keys_are_told_whatever_state_they_are_in() {
+        let key = |name: &str, state: &str, created: &str| {
+            let recipient = Identity::generate(Algorithm::Hybrid).recipient().clone();
+            let status = serde_json::json!({
+                "state": state, "created": created, "since": created,
+                "recipient": recipient.to_string(), "fingerprint": recipient.fingerprint().to_string(),
+            });
+            let key = serde_json::json!({"metadata": {"name": name}, "spec": {}, "status": status});
+            (recipient, serde_json::from_value::<SealingKey>(key).unwrap())
+        };
+        let [(retired, first), (older, second), (newest, third)] = [
+            key("a", "Retired", "2026-11-01T00:00:00Z"),
+            key("b", "Active", "2026-11-02T00:00:00Z"),
+            key("c", "Active", "2026-11-03T00:00:00Z"),
+        ];
+        let text = Published::by(vec![third, second, first], "2026-11-04T00:00:00Z".parse().unwrap()).edit("");
+        let line = |recipient: &Recipient, state: &str, since: &str| {
+            format!("# bulla: key={} state={state} since={since}\n", recipient.fingerprint())
+        };
+        let old = line(&retired, "Retired", "2026-11-01T00:00:00Z") + &line(&older, "DecryptOnly", "2026-11-03T00:00:00Z");
+        assert_eq!(text, format!("{newest}\n{old}"));
+    }
 
     #[test]
     fn lines_of_this_cluster_are_replaced_and_others_stay() {

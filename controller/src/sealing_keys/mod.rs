@@ -87,7 +87,7 @@ struct Known {
 enum Pass {
     /// Nothing is left to be done.
     Done,
-    /// A step succeeded, so that another look is due.
+    /// A step succeeded or was overtaken, so that another look is due.
     Progress,
     /// Another installation has the keys, as this one says.
     Elsewhere(Box<SealingKey>),
@@ -202,9 +202,10 @@ impl SealingKeys {
         for action in actions {
             match self.apply(reconciler, action, now).await {
                 Ok(()) => pass = Pass::Progress,
-                // Somebody else was first, or the object moved on: an event tells, or the next look shows it.
+                // Somebody else was first, or the object moved on. No event tells of labels and annotations.
                 Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
-                    warn!(%error, "a step towards a sealing key was overtaken");
+                    warn!(%error, "a step towards a sealing key was overtaken, all is looked at again");
+                    pass = Pass::Progress;
                 }
                 // One key that cannot be dealt with must not hold up the others.
                 Err(error) => failed = Some(error),

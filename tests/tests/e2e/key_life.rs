@@ -68,6 +68,8 @@ async fn rotate_rewrap_retire_destroy() {
     assert!(refused.contains("values are sealed to it") && refused.contains("2000 items of 1000 SealedSecrets"), "{refused}");
     let keys: Api<SealingKey> = Api::all(cluster.admin());
     assert!(keys.delete("initial", &DeleteParams::default()).await.is_err(), "a key in use is not deleted either");
+    let by_id = bulla_fails(kubeconfig, repository.path(), &["keys", "retire", &old.fingerprint().id().to_string()], 5);
+    assert!(by_id.contains("cannot retire the SealingKey initial"), "{by_id}");
     let newest = bulla_fails(kubeconfig, repository.path(), &["keys", "retire", &name], 5);
     assert!(newest.contains("it is the newest key"), "{newest}");
 
@@ -121,4 +123,9 @@ async fn rotate_rewrap_retire_destroy() {
     cluster.all_ready("shop", FILES).await;
     assert_eq!(cluster.values("shop", "db-999").await, ["password=value-999", "user=app"]);
     assert_eq!(cluster.sealing_keys().await.len(), 1, "no other key was made");
+
+    // Against all advice; the annotation that confirms it goes while the controller writes the state.
+    bulla_works(kubeconfig, repository.path(), &["keys", "rotate"]);
+    let (_, said) = bulla_works(kubeconfig, repository.path(), &["keys", "retire", &name, "--confirm", &name]);
+    assert_eq!(said, format!("SealingKey {name} is retired: nothing opens with it any more\n"));
 }

@@ -3,6 +3,7 @@
 use bulla_shared::binding::time_text;
 use bulla_shared::resources::sealing_key::KeyState;
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::newest;
@@ -16,8 +17,9 @@ use crate::error::{Error, Kind, note};
     the values themselves are changed, since whoever has the key has them: see docs/operations.md."
 )]
 pub(super) struct Args {
-    /// Name of the SealingKey
-    name: String,
+    /// Name of the SealingKey, or the id of its key
+    #[arg(value_name = "NAME")]
+    key: String,
     #[command(flatten)]
     context: ContextArgs,
     /// Since when, such as 2026-11-23T06:50:00Z [default: now]
@@ -32,23 +34,22 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         return Err(Error::new(Kind::Usage, "--at lies in the future").hint("leave it out for now"));
     }
     let cluster = args.context.connect()?;
-    let key = cluster.sealing_key(&args.name)?;
-    let no_other = || Ok(newest(&cluster, key.spec.algorithm)?.is_none_or(|newest| newest == args.name));
+    let key = cluster.sealing_key(&args.key)?;
+    let name = &key.name_any();
+    let no_other = || Ok(newest(&cluster, key.spec.algorithm)?.is_none_or(|newest| newest == *name));
     if no_other()? {
         rotate(&cluster, key.spec.algorithm)?;
         if no_other()? {
-            return Err(Error::new(
-                Kind::Cluster,
-                format!("SealingKey {} is not marked: there is no other key to seal to", args.name),
-            )
-            .cause("the new key is not the newest: was this one made in the future?")
-            .hint("make another SealingKey, wait until it is Active, then run this again"));
+            return Err(Error::new(Kind::Cluster, format!("SealingKey {name} is not marked: there is no other key to seal to"))
+                .cause("the new key is not the newest: was this one made in the future?")
+                .hint("make another SealingKey, wait until it is Active, then run this again"));
         }
     }
     let patch = json!({"spec": {"state": "Compromised", "compromisedAt": time_text(&at)}});
-    cluster.patch_sealing_key(&args.name, &patch)?;
-    cluster.in_effect(&args.name, KeyState::Compromised)?;
-    note(format!("SealingKey {} is compromised since {}", args.name, time_text(&at)));
+    cluster.patch_sealing_key(name, &patch)?;
+    cluster.in_effect(name, KeyState::Compromised)?;
+    let id = key.published().map(|fingerprint| format!(" (key {})", fingerprint.id())).unwrap_or_default();
+    note(format!("SealingKey {name}{id} is compromised since {}", time_text(&at)));
     note("next: bulla recipients --update; bulla rewrap PATH; commit and apply; then change every value that was under the key:");
     note("  bulla inspect --due PATH lists them, since a value that is moved off such a key is due");
     Ok(())

@@ -1,6 +1,7 @@
 //! `bulla keys retire`.
 
 use bulla_shared::resources::sealing_key::{KeyState, KeyUsage};
+use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::newest;
@@ -12,8 +13,9 @@ use crate::error::{Error, Kind, note};
     after_help = "The private key stays in its Secret until an admin deletes that: until then, state DecryptOnly brings the key back."
 )]
 pub(super) struct Args {
-    /// Name of the SealingKey
-    name: String,
+    /// Name of the SealingKey, or the id of its key
+    #[arg(value_name = "NAME")]
+    key: String,
     #[command(flatten)]
     context: ContextArgs,
     /// Retire it although values are sealed to it; say the name once more
@@ -22,15 +24,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let Args { name, context, confirm } = args;
-    if confirm.as_ref().is_some_and(|confirmed| confirmed != name) {
-        return Err(Error::new(Kind::Usage, "--confirm says another name").hint(format!("--confirm {name}, if you mean it")));
+    let Args { key: asked, context, confirm } = args;
+    if confirm.as_ref().is_some_and(|confirmed| confirmed != asked) {
+        return Err(Error::new(Kind::Usage, "--confirm says another name").hint(format!("--confirm {asked}, if you mean it")));
     }
     let cluster = context.connect()?;
-    let key = cluster.sealing_key(name)?;
+    let key = cluster.sealing_key(asked)?;
+    let name = &key.name_any();
     let refused = |cause: String| {
-        let hint =
-            format!("bulla rewrap moves values, and usage falls once they are applied; --confirm {name} retires it all the same");
+        let hint = format!(
+            "bulla rewrap moves values, and usage falls once they are applied; --confirm {asked} retires it all the same"
+        );
         Error::new(Kind::Cluster, format!("cannot retire the SealingKey {name}")).cause(cause).hint(hint)
     };
     if confirm.is_none() {
@@ -49,15 +53,16 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         }
     }
     let mut patch = json!({"spec": {"state": "Retired"}});
-    if let Some(confirmed) = confirm {
-        patch["metadata"] = json!({"annotations": {"bulla.dev/confirm": confirmed}});
+    if confirm.is_some() {
+        patch["metadata"] = json!({"annotations": {"bulla.dev/confirm": name}});
     }
     cluster.patch_sealing_key(name, &patch)?;
     if confirm.is_some() {
         // Confirmed once, not for ever.
         cluster.patch_sealing_key(name, &json!({"metadata": {"annotations": {"bulla.dev/confirm": null}}}))?;
     }
-    cluster.in_effect(name, KeyState::Retired)?;
-    note(format!("SealingKey {name} is retired: nothing opens with it any more"));
+    if cluster.in_effect(name, KeyState::Retired)? {
+        note(format!("SealingKey {name} is retired: nothing opens with it any more"));
+    }
     Ok(())
 }

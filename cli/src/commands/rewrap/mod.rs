@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::tally::Tally;
 use self::targets::Targets;
-use crate::error::{Error, note, printable, warn};
+use crate::error::{Error, Kind, note, printable, warn};
 use crate::keys::{RecipientArgs, all_identities};
 use crate::sealed_file::SealedFile;
 use crate::target::Target;
@@ -29,7 +29,9 @@ use crate::walk;
     bulla rewrap -i keys.txt -R prod.recipients . offline, to exactly these recipients\n\n\
     Through a cluster, its own key in a value is replaced by its newest. To add or remove recipients, or to change their kind, use -i: the \
     values are then under exactly the recipients of their targets. Whoever has an old key and an old file has the value: after a leak, \
-    change the values themselves."
+    change the values themselves.\n\n\
+    Stale is what is not under the newest key of the committed recipients file, where a target has one: bulla recipients says whether the \
+    cluster has a newer one."
 )]
 pub struct Args {
     /// Manifests, or folders of them
@@ -80,6 +82,12 @@ fn progress(files: usize) -> ProgressBar {
 fn read(path: &Path, targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Option<(SealedFile, Vec<Arc<Target>>)> {
     let read = SealedFile::read(path);
     if matches!(read, Ok(None)) && targets.is_named(path) {
+        if std::fs::read(path).is_ok_and(|bytes| bytes.contains(&0)) {
+            let binary = Error::new(Kind::Usage, format!("cannot read {}", path.display()))
+                .cause("it is not text, or UTF-16 without its mark");
+            tally.fail(progress, &binary.hint("save it as UTF-8"));
+            return None;
+        }
         progress.suspend(|| warn(format!("there is no SealedSecret (bulla.dev) in {}", path.display())));
     }
     let read = read.and_then(|file| file.map(|file| Ok((file, targets.of(path)?))).transpose());

@@ -111,7 +111,6 @@ impl Installation {
     /// Asks until nothing is missing; whether something was. What is missing is named once it is seen a second time: an installation comes piece by piece, and a
     /// policy holds a moment after it is there.
     async fn complete(&self, completed: &Notify) -> bool {
-        let folder = if self.serves_all() { "controller/deploy" } else { "controller/deploy/namespaced" };
         let (mut seen, mut told) = (Vec::new(), Vec::new());
         let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
         loop {
@@ -126,10 +125,7 @@ impl Installation {
                     }
                     for what in &missing {
                         if seen.contains(what) && !told.contains(what) {
-                            error!(
-                                "{what}; this installs it: kubectl apply --server-side -k {folder} (or your overlay of it; with Helm: helm \
-                                 upgrade)"
-                            );
+                            error!("{what}");
                             told.push(what.clone());
                         }
                     }
@@ -149,30 +145,33 @@ impl Installation {
         self.served.contains(&None)
     }
 
+    /// Each with the command that helps.
     async fn missing(&self) -> Result<Vec<String>, ApiError> {
         let mut missing = Vec::new();
+        let folder = if self.serves_all() { "controller/deploy" } else { "controller/deploy/namespaced" };
+        let install =
+            format!("this installs it: kubectl apply --server-side -k {folder} (or your overlay of it; with Helm: helm upgrade)");
         let definitions = self.missing_definitions().await?;
         if !definitions.is_empty() {
-            missing.push(format!("CustomResourceDefinitions are missing: {}", definitions.join(", ")));
+            missing.push(format!("CustomResourceDefinitions are missing: {}; {install}", definitions.join(", ")));
         }
         let rights = self.missing_rights().await?;
         if !rights.is_empty() {
-            missing.push(format!("the controller's ServiceAccount may not {}", rights.join(", ")));
+            missing.push(format!("the controller's ServiceAccount may not {}; {install}", rights.join(", ")));
         }
         match self.is_confined(&self.namespace).await {
             Ok(true) => {}
             Ok(false) => missing.push(format!(
-                "no admission policy confines this controller: bulla-controller-secrets is missing, or is about another account than {}",
+                "no admission policy confines this controller: bulla-controller-secrets is missing, or is about another account than {}; {install}",
                 self.account()
             )),
-            Err(ApiError::NotFound) => missing.push(format!("there is no namespace {} (--namespace)", self.namespace)),
+            Err(ApiError::NotFound) => missing.push(format!("there is no namespace {} (--namespace); {install}", self.namespace)),
             Err(error) => return Err(error),
         }
         for served in self.served.iter().flatten() {
-            match self.is_confined(served).await {
-                Err(ApiError::NotFound) => missing.push(format!("there is no namespace {served} (--watch-namespace)")),
-                // What the policy is about is asked once.
-                answer => drop(answer?),
+            // Whatever else is answered there says nothing about the installation.
+            if self.is_confined(served).await == Err(ApiError::NotFound) {
+                missing.push(format!("there is no namespace {served} (--watch-namespace): kubectl create namespace {served}"));
             }
         }
         Ok(missing)

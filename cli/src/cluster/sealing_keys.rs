@@ -104,12 +104,8 @@ impl Cluster {
 
     /// One `SealingKey`, by its name or by the id of its key, which is what values show.
     pub fn sealing_key(&self, name: &str) -> Result<SealingKey, Error> {
-        let mut keys = self.sealing_keys()?;
-        let named = keys.iter().position(|key| key.metadata.name.as_deref() == Some(name));
-        let has_id = |key: &SealingKey| key.published().is_some_and(|fingerprint| fingerprint.id().to_string() == name);
-        named.or_else(|| keys.iter().position(has_id)).map(|index| keys.swap_remove(index)).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("there is no SealingKey {name} in context {}", self.context))
-                .hint("bulla keys list shows them")
+        by_name_or_id(self.sealing_keys()?, name).map_err(|cause| {
+            Error::new(Kind::Usage, format!("{cause} in context {}", self.context)).hint("bulla keys list shows them")
         })
     }
 
@@ -177,6 +173,19 @@ impl Cluster {
     }
 }
 
+/// The key of this name, or of this id: of several with it the one that speaks for it.
+fn by_name_or_id(mut keys: Vec<SealingKey>, asked: &str) -> Result<SealingKey, String> {
+    let is_named = |key: &SealingKey| key.metadata.name.as_deref() == Some(asked);
+    let has_id = |key: &SealingKey| key.published().is_some_and(|fingerprint| fingerprint.id().to_string() == asked);
+    keys.retain(|key| is_named(key) || has_id(key));
+    // Whoever may create one must not stand in the place of another.
+    if keys.iter().any(is_named) && keys.iter().any(|key| !is_named(key)) {
+        return Err(format!("{asked} is the name of one SealingKey and the id of another"));
+    }
+    keys.sort_by_key(|key| key.status.as_ref().and_then(|status| status.state).is_none());
+    keys.into_iter().next().ok_or_else(|| format!("there is no SealingKey {asked}"))
+}
+
 /// Whether the controller has said something of a key as it is now, or will not any more.
 fn is_settled(key: &SealingKey) -> bool {
     let observed = key.status.as_ref().and_then(|status| status.observed_generation);
@@ -188,6 +197,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_key_is_found_by_its_name_or_by_its_id() {
+        let key = |name: &str, digit: &str, state: Option<&str>| -> SealingKey {
+            let status = json!({"fingerprint": digit.repeat(64), "state": state});
+            serde_json::from_value(json!({"metadata": {"name": name}, "spec": {}, "status": status})).unwrap()
+        };
+        let id = "a".repeat(16);
+        let all = || vec![key("duplicate", "a", None), key("initial", "a", Some("Active")), key("other", "b", Some("Active"))];
+        let found = |keys, asked: &str| by_name_or_id(keys, asked).map(|key| key.metadata.name.unwrap());
+        assert_eq!(found(all(), "initial").unwrap(), "initial");
+        assert_eq!(found(all(), &id).unwrap(), "initial", "the one that has an effect");
+        assert_eq!(found(all(), &"c".repeat(16)).unwrap_err(), "there is no SealingKey cccccccccccccccc");
+        let decoy = [all(), vec![key(&id, "c", None)]].concat();
+        assert!(found(decoy, &id).unwrap_err().contains("the id of another"));
+    }
 
     #[test]
     fn a_restored_or_changed_key_is_waited_for() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use bulla_keys::select::newest_active;
 use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
 use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsFile};
-use bulla_shared::resources::sealing_key::{KeyAlgorithm, KeyState, SealingKey};
+use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
 use jiff::Timestamp;
 
 use super::completions;
@@ -147,14 +147,16 @@ impl Published {
     fn by(mut keys: Vec<SealingKey>, now: Timestamp) -> Self {
         // By age, which a restored cluster has too.
         keys.sort_by_key(|key| key.status.as_ref().map(|status| (status.created.clone(), status.fingerprint.clone())));
-        let [hybrid, x25519] = [Algorithm::Hybrid, Algorithm::X25519].map(|algorithm| newest_active(&keys, algorithm, now));
+        // One kind in one file: hybrid, unless the cluster has none.
+        let newest = newest_active(&keys, Algorithm::Hybrid, now).or_else(|| newest_active(&keys, Algorithm::X25519, now));
         let all: Vec<_> = keys.iter().filter_map(state).collect();
         let old = all.iter().filter_map(|(key, fingerprint, state, since)| {
             let (state, since) = match state {
-                // People seal to the newest of its kind. An older one opens only, since that is there.
+                // Whoever has the file seals to the newest. Another one opens only, since that is there.
                 KeyState::Active => {
-                    let newest = if key.spec.algorithm == KeyAlgorithm::Hybrid { &hybrid } else { &x25519 }.as_ref()?;
-                    if newest.recipient.fingerprint() == *fingerprint {
+                    let newest = newest.as_ref().filter(|newest| newest.recipient.fingerprint() != *fingerprint)?;
+                    let created: Timestamp = key.status.as_ref()?.created.as_ref()?.parse().ok()?;
+                    if created > now {
                         return None;
                     }
                     (OldKeyState::DecryptOnly, newest.created)
@@ -167,8 +169,7 @@ impl Published {
         });
         let old = old.collect();
         let states = all.iter().map(|(_, fingerprint, state, _)| (*fingerprint, *state)).collect();
-        // One kind in one file: hybrid, unless the cluster has none.
-        Self { newest: hybrid.or(x25519).into_iter().map(|key| key.recipient).collect(), old, states }
+        Self { newest: newest.into_iter().map(|key| key.recipient).collect(), old, states }
     }
 
     /// The text of a recipients file as it should be. Lines about keys of this cluster are replaced; all others stay: other clusters',
@@ -240,26 +241,32 @@ mod tests {
     /// After a rotation the older key stays Active until somebody says otherwise.
     #[test]
     fn older_keys_are_told_whatever_state_they_are_in() {
-        let key = |name: &str, state: &str, created: &str| {
-            let recipient = Identity::generate(Algorithm::Hybrid).recipient().clone();
+        let key = |algorithm, state: &str, created: &str| {
+            let recipient = Identity::generate(algorithm).recipient().clone();
             let status = serde_json::json!({
                 "state": state, "created": created, "since": created,
                 "recipient": recipient.to_string(), "fingerprint": recipient.fingerprint().to_string(),
             });
-            let key = serde_json::json!({"metadata": {"name": name}, "spec": {}, "status": status});
+            let key = serde_json::json!({"metadata": {}, "spec": {}, "status": status});
             (recipient, serde_json::from_value::<SealingKey>(key).unwrap())
         };
-        let [(retired, first), (older, second), (newest, third)] = [
-            key("a", "Retired", "2026-11-01T00:00:00Z"),
-            key("b", "Active", "2026-11-02T00:00:00Z"),
-            key("c", "Active", "2026-11-03T00:00:00Z"),
+        let keys = [
+            key(Algorithm::Hybrid, "Retired", "2026-11-01T00:00:00Z"),
+            key(Algorithm::Hybrid, "Active", "2026-11-02T00:00:00Z"),
+            key(Algorithm::X25519, "Active", "2026-11-03T00:00:00Z"),
+            key(Algorithm::Hybrid, "Active", "2026-11-04T00:00:00Z"),
+            key(Algorithm::Hybrid, "Active", "2026-11-09T00:00:00Z"),
         ];
-        let text = Published::by(vec![third, second, first], "2026-11-04T00:00:00Z".parse().unwrap()).edit("");
-        let line = |recipient: &Recipient, state: &str, since: &str| {
-            format!("# bulla: key={} state={state} since={since}\n", recipient.fingerprint())
+        let line = |index: usize, state: &str, since: &str| {
+            format!("# bulla: key={} state={state} since={since}\n", keys[index].0.fingerprint())
         };
-        let old = line(&retired, "Retired", "2026-11-01T00:00:00Z") + &line(&older, "DecryptOnly", "2026-11-03T00:00:00Z");
-        assert_eq!(text, format!("{newest}\n{old}"));
+        let [retired, older] = [line(0, "Retired", "2026-11-01T00:00:00Z"), line(1, "DecryptOnly", "2026-11-04T00:00:00Z")];
+        let other_kind = line(2, "DecryptOnly", "2026-11-04T00:00:00Z");
+        let newest = &keys[3].0;
+        // The last one is of tomorrow, as this clock has it.
+        let published = keys.iter().rev().map(|(_, key)| key.clone()).collect();
+        let text = Published::by(published, "2026-11-08T00:00:00Z".parse().unwrap()).edit("");
+        assert_eq!(text, format!("{newest}\n{retired}{older}{other_kind}"));
     }
 
     #[test]

@@ -109,6 +109,10 @@ fn refusals() {
     let mixed = [&OFFLINE[..], &["-R", "x25519.recipients", "git/old.yaml"]].concat();
     world.bulla(&mixed).partly().fails(4, "rewrap_mixed_recipients");
     world.bulla(&[&OFFLINE[..], &["nowhere"]].concat()).partly().fails(4, "rewrap_missing_path");
+    // What is named and cannot be read is no file without sealed values.
+    let utf16: Vec<u8> = world.read("git/old.yaml").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    world.write("utf16.yaml", utf16);
+    world.bulla(&["rewrap", "-R", "other.recipients", "--check", "utf16.yaml"]).partly().fails(4, "rewrap_utf16_without_mark");
 }
 
 /// A key that the recipients file calls compromised: the value is due from that day on, and one sealed later does not move.

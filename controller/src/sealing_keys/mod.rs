@@ -87,8 +87,10 @@ struct Known {
 enum Pass {
     /// Nothing is left to be done.
     Done,
-    /// A step succeeded or was overtaken, so that another look is due.
+    /// A step succeeded, so that another look is due.
     Progress,
+    /// Somebody else was first, or an object moved on: no event tells of labels and annotations.
+    Overtaken,
     /// Another installation has the keys, as this one says.
     Elsewhere(Box<SealingKey>),
 }
@@ -106,6 +108,10 @@ impl SealingKeys {
             match self.pass(reconciler, &mut known, loaded).await {
                 Ok(Pass::Progress) => {
                     tokio::time::sleep(steps.pause()).await;
+                    continue;
+                }
+                Ok(Pass::Overtaken) => {
+                    self.rest(reconciler, &mut known, steps.pause()).await;
                     continue;
                 }
                 Ok(Pass::Done) => {
@@ -202,10 +208,11 @@ impl SealingKeys {
         for action in actions {
             match self.apply(reconciler, action, now).await {
                 Ok(()) => pass = Pass::Progress,
-                // Somebody else was first, or the object moved on. No event tells of labels and annotations.
                 Err(error @ (ApiError::Conflict | ApiError::NotFound)) => {
-                    warn!(%error, "a step towards a sealing key was overtaken, all is looked at again");
-                    pass = Pass::Progress;
+                    warn!(%error, "a step towards a sealing key was overtaken");
+                    if matches!(pass, Pass::Done) {
+                        pass = Pass::Overtaken;
+                    }
                 }
                 // One key that cannot be dealt with must not hold up the others.
                 Err(error) => failed = Some(error),

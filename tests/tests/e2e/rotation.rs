@@ -185,7 +185,7 @@ async fn a_compromised_key() {
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 
     let (_, said) = bulla_works(kubeconfig, folder.path(), &["keys", "compromise", "initial"]);
-    assert!(said.contains("SealingKey initial is compromised since"), "{said}");
+    assert!(said.contains(&format!("SealingKey initial (key {}) is compromised since", old.fingerprint().id())), "{said}");
     let new = cluster.recipient().await;
     assert_ne!(new, old, "there is another key before the old one is marked");
     let flagged = |want: bool| {

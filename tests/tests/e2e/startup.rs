@@ -59,6 +59,14 @@ async fn without_its_namespace() {
 }
 
 #[tokio::test]
+async fn without_a_namespace_to_watch() {
+    let cluster = Cluster::start(Options::default()).await;
+    let controller = cluster.controller(&["--watch-namespace=default", "--watch-namespace=nowhere"]).await;
+    says(&controller, &["there is no namespace nowhere (--watch-namespace)", "kubectl create namespace nowhere"]).await;
+    works(&cluster).await;
+}
+
+#[tokio::test]
 async fn without_rights() {
     let cluster = Cluster::start(Options::default()).await;
     let [list, write] =

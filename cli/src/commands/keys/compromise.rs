@@ -47,9 +47,10 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     let patch = json!({"spec": {"state": "Compromised", "compromisedAt": time_text(&at)}});
     cluster.patch_sealing_key(name, &patch)?;
-    cluster.in_effect(name, KeyState::Compromised)?;
     let id = key.published().map(|fingerprint| format!(" (key {})", fingerprint.id())).unwrap_or_default();
-    note(format!("SealingKey {name}{id} is compromised since {}", time_text(&at)));
+    if cluster.in_effect(name, KeyState::Compromised)? {
+        note(format!("SealingKey {name}{id} is compromised since {}", time_text(&at)));
+    }
     note("next: bulla recipients --update; bulla rewrap PATH; commit and apply; then change every value that was under the key:");
     note("  bulla inspect --due PATH lists them, since a value that is moved off such a key is due");
     Ok(())

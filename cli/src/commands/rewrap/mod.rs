@@ -18,6 +18,7 @@ use self::tally::Tally;
 use self::targets::Targets;
 use crate::error::{Error, Kind, note, printable, warn};
 use crate::keys::{RecipientArgs, all_identities};
+use crate::manifest::decode;
 use crate::sealed_file::SealedFile;
 use crate::target::Target;
 use crate::walk;
@@ -82,7 +83,8 @@ fn progress(files: usize) -> ProgressBar {
 fn read(path: &Path, targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Option<(SealedFile, Vec<Arc<Target>>)> {
     let read = SealedFile::read(path);
     if matches!(read, Ok(None)) && targets.is_named(path) {
-        if std::fs::read(path).is_ok_and(|bytes| bytes.contains(&0)) {
+        let is_binary = |bytes| decode(bytes).map_or(true, |source| source.text().contains('\0'));
+        if std::fs::read(path).is_ok_and(is_binary) {
             let binary = Error::new(Kind::Usage, format!("cannot read {}", path.display()))
                 .cause("it is not text, or UTF-16 without its mark");
             tally.fail(progress, &binary.hint("save it as UTF-8"));

@@ -3,6 +3,7 @@
 //! Found upward from the folder of that file; paths in it are relative to it. It says to whom values are sealed, never what is opened.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -158,7 +159,7 @@ impl Config {
     /// As [`Config::find`], from texts that stand elsewhere than in files: `read` has that of a path, or why it cannot be used.
     pub fn find_in(
         folder: &Path,
-        read: impl Fn(&Path) -> Result<Option<Result<String, String>>, Error>,
+        read: impl Fn(&Path) -> Result<Option<io::Result<String>>, Error>,
     ) -> Result<Option<Self>, Error> {
         Self::search(within_repository(folder), |folder| {
             let path = folder.join(FILE);
@@ -204,25 +205,21 @@ impl Config {
 
     /// Reads a file as if it were the `.bulla.yaml` of `folder`.
     pub fn read(path: &Path, folder: &Path) -> Result<Self, Error> {
-        let length = std::fs::metadata(path).map(|metadata| metadata.len());
-        let text = match length {
-            Ok(length) if length > MAX_BYTES => Err(format!("longer than {MAX_BYTES} bytes")),
-            Ok(_) => std::fs::read_to_string(path).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
+        let text = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
+            length if length > MAX_BYTES => Err(io::Error::other(format!("longer than {MAX_BYTES} bytes"))),
+            _ => std::fs::read_to_string(path),
+        });
         Self::parse(path, folder, text)
     }
 
     /// Reads the text of a file, if it could be had, as if it were the `.bulla.yaml` of `folder`.
-    fn parse(path: &Path, folder: &Path, text: Result<String, String>) -> Result<Self, Error> {
+    fn parse(path: &Path, folder: &Path, text: io::Result<String>) -> Result<Self, Error> {
         let failed = |cause: &dyn std::fmt::Display, hint: &str| {
             Error::new(Kind::Configuration, format!("cannot use {}", path.display())).cause(cause).hint(hint)
         };
         let text = text.map_err(|cause| {
-            failed(
-                &cause,
-                if cause.contains("UTF-8") { "save it as UTF-8" } else { "check the path, and who may read it: ls -l" },
-            )
+            let is_text = cause.kind() != io::ErrorKind::InvalidData;
+            failed(&cause, if is_text { "check the path, and who may read it: ls -l" } else { "save it as UTF-8" })
         })?;
         let options = serde_saphyr::options! { with_snippet: false };
         let mut manifest: Manifest = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
@@ -419,6 +416,11 @@ impl Configs {
         known().insert(folder.to_owned(), found.clone());
         Ok(found)
     }
+}
+
+/// The text of a file that comes from somewhere else than a folder, such as from Git.
+pub fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
 }
 
 fn working_directory() -> Result<PathBuf, Error> {

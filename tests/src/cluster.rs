@@ -129,8 +129,8 @@ impl Cluster {
             let all = self.sealed(namespace).list(&ListParams::default()).await.unwrap().items;
             let ready = all.iter().filter(|sealed| {
                 let status = sealed.status.clone().unwrap_or_default();
-                let is_ready = |condition: &&Condition| condition.r#type == "Ready" && condition.status == "True";
-                status.observed_generation == sealed.metadata.generation && status.conditions.iter().any(|c| is_ready(&c))
+                let ready = Condition::find(&status.conditions, "Ready");
+                status.observed_generation == sealed.metadata.generation && ready.is_some_and(|ready| ready.status == "True")
             });
             (ready.count() == count).then_some(())
         })
@@ -159,7 +159,7 @@ impl Cluster {
         eventually(&format!("{namespace}/{name} {reason}"), || async {
             let sealed = self.sealed(namespace).get(name).await.unwrap();
             let status = sealed.status.clone().unwrap_or_default();
-            let found = status.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.reason == reason);
+            let found = Condition::find(&status.conditions, "Ready").is_some_and(|ready| ready.reason == reason);
             (found && status.observed_generation == sealed.metadata.generation).then_some(sealed)
         })
         .await

@@ -186,7 +186,7 @@ fn configuration(index: Option<&Git>, request: &Request, names: &Names) -> Resul
     let Some(index) = index else { return Config::seen_from_here(&folder) };
     Config::find_in(&folder, |path| {
         let bytes = index.staged_file(path)?;
-        Ok(bytes.map(|bytes| String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned())))
+        Ok(bytes.map(|bytes| config::text(bytes.to_vec())))
     })
 }
 

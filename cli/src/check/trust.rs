@@ -2,6 +2,7 @@
 //! does to the keys that values are sealed to.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bulla_shared::recipients::{OldKey, RecipientsFile};
@@ -11,7 +12,7 @@ use super::finding::{Finding, Sheet, Show};
 use super::git::{Content, Git, Tree, Version};
 use super::inputs::Names;
 use super::rule::CHANGED_RECIPIENTS;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::{Error, Kind};
 
 /// Ending of recipients files, by which one is known that no configuration names.
@@ -46,7 +47,8 @@ impl<'r> Trust<'r> {
     /// A recipients file as it has it.
     pub fn recipients(&self, path: &Path) -> Result<RecipientsFile, Error> {
         let text = at(&self.tree, path).map(|version| self.text(version)).transpose()?;
-        let text = text.unwrap_or_else(|| Err("it is not there".to_owned()));
+        let text = text.unwrap_or_else(|| Err(io::Error::other("it is not there")));
+        let text = text.map_err(|error| error.to_string());
         text.and_then(|text| text.parse::<RecipientsFile>().map_err(|error| error.to_string())).map_err(|cause| {
             Error::new(Kind::Configuration, format!("cannot use {} of {}", path.display(), self.revision))
                 .cause(cause)
@@ -72,10 +74,10 @@ impl<'r> Trust<'r> {
         }
     }
 
-    fn text(&self, version: &Version) -> Result<Result<String, String>, Error> {
+    fn text(&self, version: &Version) -> Result<io::Result<String>, Error> {
         Ok(match self.git.read(version)? {
-            Content::Whole(bytes) => String::from_utf8(bytes.to_vec()).map_err(|_| "not UTF-8 text".to_owned()),
-            Content::TooLarge(length) => Err(format!("{length} bytes are too many")),
+            Content::Whole(bytes) => config::text(bytes.to_vec()),
+            Content::TooLarge(length) => Err(io::Error::other(format!("{length} bytes are too many"))),
         })
     }
 }

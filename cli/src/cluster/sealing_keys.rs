@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bulla_keys::select::newest_active;
 use bulla_shared::age::{Algorithm, Recipient};
+use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealed_secret::{ItemState, SealedSecret};
 use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeySpec};
 use jiff::Timestamp;
@@ -160,10 +161,9 @@ impl Cluster {
             if let Some(recipient) = status.recipient.as_ref().and_then(|text| text.parse().ok()) {
                 return Ok(recipient);
             }
-            let stalled = status.conditions.into_iter().find(|condition| condition.r#type == "Stalled");
             let failed = || Error::new(Kind::Cluster, format!("the SealingKey {name} is not published"));
-            if let Some(stalled) = stalled {
-                return Err(failed().cause(stalled.message).hint("kubectl describe sealingkey shows the conditions"));
+            if let Some(stalled) = Condition::find(&status.conditions, "Stalled") {
+                return Err(failed().cause(&stalled.message).hint("kubectl describe sealingkey shows the conditions"));
             }
             if start.elapsed() > PATIENCE {
                 return Err(failed().cause("the controller has not answered").hint("is bulla-controller running?"));

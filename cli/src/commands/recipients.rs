@@ -7,7 +7,7 @@ use std::path::Path;
 use bulla_keys::select::newest_active;
 use bulla_shared::age::{Algorithm, Fingerprint, Recipient};
 use bulla_shared::recipients::{OldKey, OldKeyState, RecipientsFile};
-use bulla_shared::resources::sealing_key::{KeyState, SealingKey};
+use bulla_shared::resources::sealing_key::{KeyState, SealingKey, SealingKeyStatus};
 use jiff::Timestamp;
 
 use super::completions;
@@ -150,25 +150,23 @@ impl Published {
         // One kind in one file: hybrid, unless the cluster has none.
         let newest = newest_active(&keys, Algorithm::Hybrid, now).or_else(|| newest_active(&keys, Algorithm::X25519, now));
         let all: Vec<_> = keys.iter().filter_map(state).collect();
-        let old = all.iter().filter_map(|(key, fingerprint, state, since)| {
+        let old = all.iter().filter_map(|(fingerprint, state, since, status)| {
+            let since = since.parse().ok();
             let (state, since) = match state {
                 // Whoever has the file seals to the newest. Another one opens only, since that is there.
                 KeyState::Active => {
                     let newest = newest.as_ref().filter(|newest| newest.recipient.fingerprint() != *fingerprint)?;
-                    let created: Timestamp = key.status.as_ref()?.created.as_ref()?.parse().ok()?;
-                    if created > now {
-                        return None;
-                    }
-                    (OldKeyState::DecryptOnly, newest.created)
+                    let created: Timestamp = status.created.as_ref()?.parse().ok()?;
+                    (OldKeyState::DecryptOnly, (created <= now).then_some(newest.created))
                 }
-                KeyState::DecryptOnly => (OldKeyState::DecryptOnly, since.parse().ok()?),
-                KeyState::Retired => (OldKeyState::Retired, since.parse().ok()?),
-                KeyState::Compromised => (OldKeyState::Compromised, since.parse().ok()?),
+                KeyState::DecryptOnly => (OldKeyState::DecryptOnly, since),
+                KeyState::Retired => (OldKeyState::Retired, since),
+                KeyState::Compromised => (OldKeyState::Compromised, since),
             };
-            Some(OldKey { fingerprint: *fingerprint, state, since })
+            Some(OldKey { fingerprint: *fingerprint, state, since: since? })
         });
         let old = old.collect();
-        let states = all.iter().map(|(_, fingerprint, state, _)| (*fingerprint, *state)).collect();
+        let states = all.iter().map(|(fingerprint, state, ..)| (*fingerprint, *state)).collect();
         Self { newest: newest.into_iter().map(|key| key.recipient).collect(), old, states }
     }
 
@@ -226,10 +224,10 @@ fn push_lines(output: &mut String, lines: &[impl std::fmt::Display], ending: &st
     }
 }
 
-fn state(key: &SealingKey) -> Option<(&SealingKey, Fingerprint, KeyState, String)> {
+fn state(key: &SealingKey) -> Option<(Fingerprint, KeyState, &String, &SealingKeyStatus)> {
     let status = key.status.as_ref()?;
-    let since = status.since.clone().or_else(|| status.created.clone())?;
-    Some((key, key.published()?, status.state?, since))
+    let since = status.since.as_ref().or(status.created.as_ref())?;
+    Some((key.published()?, status.state?, since, status))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use bulla_keys::select::newest_active;
 use bulla_shared::age::Algorithm;
+use bulla_shared::resources::conditions::Condition;
 use bulla_shared::resources::sealing_key::{KeyAlgorithm, SealingKey};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -74,7 +75,7 @@ fn row(key: &SealingKey, newest: &[String]) -> Row {
         items: status.usage.map(|usage| usage.items),
         secrets: status.usage.map(|usage| usage.secrets),
         fingerprint: status.fingerprint,
-        problem: status.conditions.into_iter().find(|condition| condition.r#type == "Stalled").map(|condition| condition.reason),
+        problem: Condition::find(&status.conditions, "Stalled").map(|condition| condition.reason.clone()),
     }
 }
 

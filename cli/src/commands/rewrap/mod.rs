@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::tally::Tally;
 use self::targets::Targets;
 use crate::error::{Error, Kind, note, printable, warn};
+use crate::files::Input;
 use crate::keys::{RecipientArgs, all_identities};
 use crate::manifest::decode;
 use crate::sealed_file::SealedFile;
@@ -81,18 +82,18 @@ fn progress(files: usize) -> ProgressBar {
 
 /// A file with sealed values and its targets; what cannot be read is counted.
 fn read(path: &Path, targets: &Targets, tally: &Tally, progress: &ProgressBar) -> Option<(SealedFile, Vec<Arc<Target>>)> {
-    let read = SealedFile::read(path);
-    if matches!(read, Ok(None)) && targets.is_named(path) {
-        let is_binary = |bytes| decode(bytes).map_or(true, |source| source.text().contains('\0'));
-        if std::fs::read(path).is_ok_and(is_binary) {
-            let binary = Error::new(Kind::Usage, format!("cannot read {}", path.display()))
-                .cause("it is not text, or UTF-16 without its mark");
-            tally.fail(progress, &binary.hint("save it as UTF-8"));
-            return None;
+    let read = Input::File(path.to_owned()).read("manifests").and_then(|bytes| {
+        let file = SealedFile::of(path, &bytes)?;
+        if file.is_none() && targets.is_named(path) {
+            if decode(bytes.to_vec()).map_or(true, |source| source.text().contains('\0')) {
+                return Err(Error::new(Kind::Usage, format!("cannot read {}", path.display()))
+                    .cause("it is not text, or UTF-16 without its mark")
+                    .hint("save it as UTF-8"));
+            }
+            progress.suspend(|| warn(format!("there is no SealedSecret (bulla.dev) in {}", path.display())));
         }
-        progress.suspend(|| warn(format!("there is no SealedSecret (bulla.dev) in {}", path.display())));
-    }
-    let read = read.and_then(|file| file.map(|file| Ok((file, targets.of(path)?))).transpose());
+        file.map(|file| Ok((file, targets.of(path)?))).transpose()
+    });
     read.unwrap_or_else(|error| {
         tally.fail(progress, &error);
         None
